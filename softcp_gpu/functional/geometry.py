@@ -1,0 +1,148 @@
+"""Rigid matrices that compose, and the one warp that applies them.
+
+A matrix maps homogeneous coordinates of the input to the output, in pixels and in tensor order, (y, x, 1) or
+(z, y, x, 1). Pixel centres have integer coordinates.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# The planes in which positive angles turn, first axis towards second: about z, then y, then x.
+_PLANES = (((0, 1),), ((1, 2), (0, 2), (0, 1)))
+
+
+def rigid_matrix(flip: Tensor, angle_deg: Tensor, scale: Tensor, shift_px: Tensor) -> Tensor:
+    """Flip, then rotate, then scale, then shift, about the origin.
+
+    Args:
+        flip: (B, n), +1 or -1.
+        angle_deg: (B, 1) in 2-D, positive turns counter-clockwise on a screen; (B, 3) in 3-D, about z, y, x in turn.
+        scale: (B,), above 0.
+        shift_px: (B, n).
+
+    Returns:
+        (B, n + 1, n + 1), the dtype of `scale`; gradients flow to angle, scale and shift.
+
+    Example:
+        >>> one, zero = torch.ones(1), torch.zeros(1, 2)
+        >>> turn = rigid_matrix(torch.ones(1, 2), torch.tensor([[90.0]]), one, zero)
+        >>> (turn @ torch.tensor([0.0, 1.0, 1.0])).round().int().flatten().tolist()  # right goes up
+        [-1, 0, 1]
+    """
+    axes = flip.shape[1]
+    linear = torch.diag_embed(flip)
+    for k, plane in enumerate(_PLANES[axes - 2]):
+        linear = _rotation(angle_deg[:, k], plane, axes) @ linear
+    return affine_matrix(linear * scale[:, None, None], shift_px)
+
+
+def _rotation(angle_deg: Tensor, plane: tuple[int, int], axes: int) -> Tensor:
+    angle = torch.deg2rad(angle_deg)
+    cos, sin = angle.cos(), angle.sin()
+    zero, one = torch.zeros_like(cos), torch.ones_like(cos)
+    a, b = plane
+    entries = {(a, a): cos, (a, b): -sin, (b, a): sin, (b, b): cos}
+    rows = [torch.stack([entries.get((i, j), one if i == j else zero) for j in range(axes)], -1) for i in range(axes)]
+    return torch.stack(rows, -2)
+
+
+def affine_matrix(linear: Tensor, shift_px: Tensor) -> Tensor:
+    """(B, n, n) and (B, n) as one homogeneous matrix (B, n + 1, n + 1)."""
+    top = torch.cat([linear, shift_px[..., None]], dim=2)
+    bottom = torch.zeros_like(top[:, :1])
+    bottom[:, :, -1] = 1
+    return torch.cat([top, bottom], dim=1)
+
+
+def translation(shift_px: Tensor) -> Tensor:
+    """A shift by (B, n) pixels as (B, n + 1, n + 1)."""
+    eye = torch.eye(shift_px.shape[1], dtype=shift_px.dtype, device=shift_px.device)
+    return affine_matrix(eye.expand(shift_px.shape[0], -1, -1), shift_px)
+
+
+def compose(*matrices: Tensor) -> Tensor:
+    """One matrix that does what the given ones do, the first one first.
+
+    Example:
+        >>> there, back = torch.tensor([[2.0, 3.0]]), torch.tensor([[-2.0, -3.0]])
+        >>> bool((compose(translation(there), translation(back)) == torch.eye(3)).all())
+        True
+    """
+    result = matrices[0]
+    for matrix in matrices[1:]:
+        result = matrix @ result
+    return result
+
+
+def about(center_px: Tensor, matrix: Tensor) -> Tensor:
+    """The same motion about another point than the origin; `center_px` is (B, n)."""
+    return compose(translation(-center_px), matrix, translation(center_px))
+
+
+def crop_matrix(crop_size: Tensor, crop_start: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Crop, then resize back to the same shape.
+
+    Args:
+        crop_size: (B, n), fraction of the frame, in (0, 1].
+        crop_start: (B, n), in [0, 1], where the crop lies in the room that it has.
+        shape: n frame lengths.
+
+    Returns:
+        (B, n + 1, n + 1).
+    """
+    frame = torch.tensor(shape, dtype=crop_size.dtype, device=crop_size.device)
+    first = crop_start * (1 - crop_size) * frame
+    # Pixel edges, not centres, are what a resize keeps: x = first + (y + 1/2) * size - 1/2.
+    return affine_matrix(torch.diag_embed(1 / crop_size), (0.5 - first) / crop_size - 0.5)
+
+
+def warp(
+    x: Tensor,
+    matrix: Tensor,
+    mode: Literal["linear", "nearest"] = "linear",
+    *,
+    origin: Tensor | None = None,
+    size: tuple[int, ...] | None = None,
+) -> Tensor:
+    """Resamples once. Outside its frame an image repeats its border, and a mask is 0.
+
+    Args:
+        x: (B, C, *spatial) floating.
+        matrix: (B, n + 1, n + 1), input to output coordinates.
+        mode: "linear" for images, "nearest" for masks.
+        origin: (B, n), output coordinates of the first pixel of the result; default 0.
+        size: n lengths of the result; default those of `x`.
+
+    Returns:
+        (B, C, *size); gradients flow to `x` and, if linear, to `matrix`.
+
+    Example:
+        >>> x = torch.tensor([[[[1.0, 2.0, 3.0]]]])
+        >>> warp(x, translation(torch.tensor([[0.0, 0.5]]))).flatten().tolist()
+        [1.0, 1.5, 2.5]
+    """
+    axes, shape = x.ndim - 2, x.shape[2:]
+    size = tuple(shape) if size is None else size
+    matrix = matrix.double()
+    inverse = torch.linalg.inv_ex(matrix, check_errors=False).inverse
+    if origin is not None:
+        inverse = inverse @ translation(origin.double())
+    # In units of half a frame from its middle (what grid_sample reads): near 0, where floats are finest.
+    half = torch.tensor([length / 2 for length in shape], dtype=torch.float64, device=x.device)
+    scaled = inverse[:, :axes] / half[:, None]
+    shift = scaled[..., -1] + 0.5 / half - 1
+    scaled, shift = scaled.to(x.dtype), shift.to(x.dtype)
+    grid = []
+    for a in reversed(range(axes)):
+        line = shift[:, a].view(-1, *(1,) * axes)
+        for b, length in enumerate(size):
+            along = torch.arange(length, dtype=x.dtype, device=x.device).view(*(-1 if b == i else 1 for i in range(axes)))
+            line = line + scaled[:, a, b].view(-1, *(1,) * axes) * along
+        grid.append(line)
+    how = ("bilinear", "border") if mode == "linear" else ("nearest", "zeros")
+    return F.grid_sample(x, torch.stack(grid, -1), mode=how[0], padding_mode=how[1], align_corners=False)

@@ -1,0 +1,143 @@
+"""Gamma, Gaussian noise and Gaussian blur: per sample, differentiable, in any unit.
+
+The range of an image is that between the least and the largest value of each of its channels.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from softcp_gpu.functional.counter_rng import normal_field
+from softcp_gpu.functional.execution import where_active
+from softcp_gpu.types import IntensityParams
+
+_TINY = 1e-12  # keeps the gradient of 0**gamma finite; such a pixel is the channel's least and stays it
+
+
+def value_range(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Least and largest value of each channel, (B, C, 1, ...) each."""
+    axes = tuple(range(2, image.ndim))
+    return image.amin(axes, keepdim=True), image.amax(axes, keepdim=True)
+
+
+def gamma(image: Tensor, gamma: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Gamma correction over a range and back: low + (high - low) * ((x - low) / (high - low))**gamma.
+
+    Args:
+        image: (B, C, *spatial) floating; values outside the range are left as they are.
+        gamma: (B,), above 0.
+        low, high: (B, C, 1, ...), the range.
+
+    Returns:
+        (B, C, *spatial); a channel without a range is returned unchanged.
+
+    Example:
+        >>> x = torch.tensor([[[[-100.0, 0.0, 100.0]]]])
+        >>> gamma(x, torch.tensor([2.0]), *value_range(x)).flatten().tolist()
+        [-100.0, -50.0, 100.0]
+    """
+    width = high - low
+    safe = torch.where(width > 0, width, 1)
+    unit = (image - low) / safe
+    power = unit.clamp(_TINY, 1) ** _column(gamma, image)
+    return torch.where((unit >= 0) & (unit <= 1) & (width > 0), low + width * power, image)
+
+
+def gaussian_noise(image: Tensor, sigma: Tensor, low: Tensor, high: Tensor, seed: Tensor, stream: int, index: Tensor) -> Tensor:
+    """Adds white Gaussian noise of standard deviation sigma * (high - low).
+
+    Args:
+        image: (B, C, *spatial) floating.
+        sigma: (B,), 0 or more, fraction of the range.
+        low, high: (B, C, 1, ...), the range.
+        seed: (B,) int64.
+        stream: which noise field of the seed.
+        index: (B, *spatial) integer, each pixel's linear index in its whole frame.
+
+    Returns:
+        (B, C, *spatial).
+    """
+    field = normal_field(seed, stream, index, image.shape[1], image.dtype)
+    return image + field * (_column(sigma, image) * (high - low))
+
+
+def gaussian_blur(image: Tensor, sigma_px: Tensor, radius: int) -> Tensor:
+    """Gaussian blur, the kernel cut at `radius` and normalised; borders are mirrored without repeating the edge pixel.
+
+    Args:
+        image: (B, C, *spatial) floating.
+        sigma_px: (B,), above 0.
+        radius: of the kernel in pixels; 4 sigma keeps all but 1e-4 of the weight.
+
+    Returns:
+        (B, C, *spatial).
+
+    Example:
+        >>> x = torch.eye(5)[None, None]
+        >>> gaussian_blur(x, torch.tensor([1.0]), radius=2).shape
+        torch.Size([1, 1, 5, 5])
+    """
+    reach = torch.arange(-radius, radius + 1, device=image.device, dtype=image.dtype)
+    weight = torch.exp(-0.5 * (reach / sigma_px.to(image.dtype)[:, None]) ** 2)
+    weight = (weight / weight.sum(1, keepdim=True)).repeat_interleave(image.shape[1], 0)
+    for axis in range(2, image.ndim):
+        image = _filter_axis(image, weight, axis, radius)
+    return image
+
+
+def _filter_axis(image: Tensor, weight: Tensor, axis: int, radius: int) -> Tensor:
+    """Correlates each (sample, channel) with its own (2 * radius + 1) weights along one axis."""
+    length = image.shape[axis]
+    # Mirrored indices, folded as often as it takes: an axis may be shorter than the kernel.
+    fold = torch.arange(-radius, length + radius, device=image.device) % max(2 * length - 2, 1)
+    padded = image.index_select(axis, torch.where(fold < length, fold, 2 * length - 2 - fold))
+    before, after = image.shape[2:axis], image.shape[axis + 1 :]
+    flat = padded.reshape(1, weight.shape[0], before.numel(), -1, after.numel()).flatten(2, 2)
+    if after.numel() == 1:
+        out = F.conv2d(flat[..., 0], weight[:, None, None], groups=weight.shape[0])
+    elif before.numel() == 1:
+        out = F.conv2d(flat[:, :, 0], weight[:, None, :, None], groups=weight.shape[0])
+    else:
+        out = F.conv3d(flat, weight[:, None, None, :, None], groups=weight.shape[0])
+    return out.reshape(image.shape)
+
+
+def apply_intensity(
+    image: Tensor, params: IntensityParams, bounds: tuple[Tensor, Tensor], radius: int, seed: Tensor, stream: int, index: Tensor
+) -> Tensor:
+    """Runs the slots of `params` in order; a sample whose slot is neutral keeps its values bit for bit.
+
+    Args:
+        image: (B, C, *spatial) floating.
+        params: B samples, S slots.
+        bounds: least and largest value of each channel, (B, C, 1, ...): the unit of gamma and noise.
+        radius: of the blur's kernel, pixels.
+        seed, stream, index: as `gaussian_noise`; slot s uses stream + s.
+
+    Returns:
+        (B, C, *spatial).
+    """
+    low, high = bounds
+    for slot in range(params.gamma.shape[1]):
+        g, sigma, blur = params.gamma[:, slot], params.noise_sigma[:, slot], params.blur_sigma_px[:, slot]
+
+        def with_gamma(x, rows, g=g):
+            return gamma(x, rows(g), rows(low), rows(high))
+
+        def with_noise(x, rows, sigma=sigma, slot=slot):
+            return gaussian_noise(x, rows(sigma), rows(low), rows(high), rows(seed), stream + slot, rows(index))
+
+        def with_blur(x, rows, blur=blur):
+            return gaussian_blur(x, rows(blur).clamp(min=1e-3), radius)
+
+        image = where_active(g != 1, image, with_gamma)
+        image = where_active(sigma > 0, image, with_noise)
+        image = where_active(blur > 0, image, with_blur)
+    return image
+
+
+def _column(value: Tensor, image: Tensor) -> Tensor:
+    """(B,) as (B, 1, 1, ...), in the image's dtype."""
+    return value.to(image.dtype).view(-1, *(1,) * (image.ndim - 1))

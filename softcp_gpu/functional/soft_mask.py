@@ -1,0 +1,188 @@
+"""The soft mask S: how much of each pixel comes from the pasted image.
+
+A ring index counts the dilation steps from the eroded lesion to each pixel; a table turns it into S and carries the
+gradient to alpha.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from softcp_gpu import checks
+from softcp_gpu.functional.execution import may_read_values
+from softcp_gpu.functional.rings import Rings, ring_count, ring_count_mm
+from softcp_gpu.functional.windows import bounding_box, put_window, surrounding_window, take_window
+
+AUTO_TAIL = 0.05
+_CACHE_BYTES = 1 << 19
+
+
+def auto_k_dilate(alpha: float | Tensor) -> int | Tensor:
+    """The least number of dilation steps after which the outermost ring weighs at most 0.05.
+
+    Args:
+        alpha: softening coefficient in (0, 1), a number or (B,).
+
+    Returns:
+        The least k with alpha**k <= 0.05, an int or (B,) int64.
+
+    Example:
+        >>> [auto_k_dilate(alpha) for alpha in (0.5, 0.7, 0.8, 0.9)]
+        [5, 9, 14, 29]
+    """
+    if isinstance(alpha, Tensor):
+        return (math.log(AUTO_TAIL) / alpha.detach().double().log()).ceil().to(torch.int64)
+    return math.ceil(math.log(AUTO_TAIL) / math.log(alpha))
+
+
+def soft_mask_table(alpha: Tensor, k_dilate: Tensor, k_max: int, profile: str = "softcp") -> Tensor:
+    """S as a function of the ring index d, the closed form of the paper's loop.
+
+    `softcp`: S(d) = 1 - prod over j = d .. k_dilate of (1 - alpha**j). `geometric`: S(d) = alpha**d. Both are 1 at
+    d = 0 and 0 beyond k_dilate.
+
+    Args:
+        alpha: (B,) floating in (0, 1); gradients flow.
+        k_dilate: (B,) int64, at most `k_max`.
+        k_max: the largest number of dilation steps.
+        profile: "softcp" or "geometric".
+
+    Returns:
+        (B, k_max + 2), S at d = 0 .. k_max + 1, in float64.
+
+    Example:
+        >>> soft_mask_table(torch.tensor([0.8]), torch.tensor([5]), 5).mul(1000).round().int().tolist()
+        [[1000, 986, 930, 806, 603, 328, 0]]
+    """
+    ring = torch.arange(1, k_max + 1, device=alpha.device)
+    power = torch.where(ring <= k_dilate[:, None], alpha.double()[:, None] ** ring, 0.0)
+    inner = power if profile == "geometric" else 1 - (1 - power).flip(1).cumprod(1).flip(1)
+    one = torch.ones_like(alpha, dtype=torch.float64)[:, None]
+    return torch.cat([one, inner, torch.zeros_like(one)], dim=1)
+
+
+def soft_mask(
+    mask: Tensor,
+    k_erode: int | Tensor,
+    k_dilate: int | Tensor | Literal["auto"],
+    alpha: float | Tensor,
+    *,
+    footprint: Literal["full", "cross"] | Tensor = "full",
+    profile: Literal["softcp", "geometric"] = "softcp",
+    spacing: tuple[float, ...] | None = None,
+    on_small: Literal["shrink", "skip"] = "shrink",
+) -> Tensor:
+    """Softens a batch of hard lesion masks.
+
+    The definition, from the algorithm of the paper's figure 5::
+
+        S = erode(mask), k_erode times
+        for i = 1 .. k_dilate:
+            S = S + (1 - S) * alpha**i * dilate([S > 0])
+
+    Args:
+        mask: (B, 1, *spatial), bool, or numbers in {0, 1}.
+        k_erode: erosion steps, 0 or more; a number or (B,).
+        k_dilate: dilation steps, 0 or more; a number, (B,) or "auto", the least k with alpha**k <= 0.05.
+        alpha: softening coefficient in the open interval (0, 1); a number or (B,). Gradients flow to it.
+        footprint: "full" (3^n), "cross", or a symmetric tensor of 0 and 1 with odd lengths (runs on kornia's pooling).
+        profile: "softcp", or "geometric": S = alpha**d at d steps from the core.
+        spacing: mm per axis in tensor order. Steps then count millimetres and rings are Euclidean; without it a step
+            is a pixel.
+        on_small: a lesion that k_erode steps would erase is eroded by as many as leave a core ("shrink") or left out,
+            S = 0 ("skip").
+
+    Returns:
+        (B, 1, *spatial) in [0, 1]: float64 if alpha is, else float32. An empty mask gives S = 0.
+
+    Raises:
+        ValueError: naming the argument, what was expected and what was found.
+
+    Note:
+        Pixels outside the image are ignored: its border never erodes a lesion. Tensors of steps on an accelerator are
+        read once, for their maximum; numbers are not.
+
+    References:
+        Dai et al., Soft-CP, arXiv 2203.10507, section 3.1 and figure 5.
+
+    Example:
+        >>> mask = torch.zeros(1, 1, 1, 7)
+        >>> mask[..., 3] = 1
+        >>> soft_mask(mask, k_erode=0, k_dilate=2, alpha=0.5).squeeze()
+        tensor([0.0000, 0.2500, 0.6250, 1.0000, 0.6250, 0.2500, 0.0000])
+    """
+    checks.soft_mask_arguments(mask, k_erode, k_dilate, alpha, footprint, profile, spacing, on_small)
+    batch = mask.shape[0]
+    alpha = _per_sample(alpha, batch, mask)
+    k_dilate = auto_k_dilate(alpha) if isinstance(k_dilate, str) else k_dilate
+    steps = Steps(
+        _per_sample(k_erode, batch, mask),
+        _per_sample(k_dilate, batch, mask),
+        alpha,
+        _maximum(k_erode),
+        _maximum(k_dilate),
+        spacing,
+    )
+    run = _soften_boxes if may_read_values(mask) and batch else lambda *args: soften(*args)[0]
+    return run(mask.bool(), steps, footprint, profile, on_small)
+
+
+class Steps(NamedTuple):
+    """How far to erode and dilate each sample of a batch."""
+
+    k_erode: Tensor  # (B,) int64
+    k_dilate: Tensor  # (B,) int64
+    alpha: Tensor  # (B,)
+    erode_max: int  # the largest of k_erode, or more
+    k_max: int  # the largest of k_dilate, or more
+    spacing: tuple[float, ...] | None = None  # mm per axis
+
+    def rows(self, index: slice) -> Steps:
+        """The steps of some samples."""
+        return self._replace(k_erode=self.k_erode[index], k_dilate=self.k_dilate[index], alpha=self.alpha[index])
+
+
+def soften(lesion: Tensor, steps: Steps, footprint: str | Tensor, profile: str, on_small: str) -> tuple[Tensor, Rings]:
+    """`soft_mask` on checked tensors, over the whole of each frame: ring count, then table.
+
+    On a CPU it takes as many samples at a time as stay in the cache.
+    """
+    chunk = max(1, _CACHE_BYTES // max(1, math.prod(lesion.shape[2:])))
+    if may_read_values(lesion) and lesion.shape[0] > chunk:
+        parts = [soften(lesion[i : i + chunk], steps.rows(slice(i, i + chunk)), footprint, profile, on_small)
+                 for i in range(0, lesion.shape[0], chunk)]
+        return torch.cat([soft for soft, _ in parts]), Rings(*map(torch.cat, zip(*(rings for _, rings in parts), strict=True)))
+    if steps.spacing is None:
+        rings = ring_count(lesion, steps.k_erode, steps.erode_max, steps.k_max, footprint)
+    else:
+        rings = ring_count_mm(lesion, steps.k_erode, steps.erode_max, steps.k_max, steps.spacing)
+    table = soft_mask_table(steps.alpha, steps.k_dilate, steps.k_max, profile).flip(1)
+    table = table.to(torch.float64 if steps.alpha.dtype == torch.float64 else torch.float32)
+    if on_small == "skip":
+        table = table * rings.survives[:, None]
+    return table.gather(1, rings.count.flatten(1).long()).view(lesion.shape), rings
+
+
+def _soften_boxes(lesion: Tensor, steps: Steps, footprint: str | Tensor, profile: str, on_small: str) -> Tensor:
+    """On a CPU: only the boxes around the lesions."""
+    spacing = steps.spacing or (1.0,) * (lesion.ndim - 2)
+    margin = torch.tensor([int(steps.k_max / s) + 2 for s in spacing])
+    origin, box = surrounding_window(*bounding_box(lesion)[:2], margin, tuple(lesion.shape[2:]))
+    soft, _ = soften(take_window(lesion, origin, box), steps, footprint, profile, on_small)
+    return put_window(soft.new_zeros(lesion.shape), soft, origin)
+
+
+def _per_sample(value: float | Tensor, batch: int, like: Tensor) -> Tensor:
+    """A number or a tensor as (B,)."""
+    if isinstance(value, Tensor):
+        return value.to(like.device).expand(batch)
+    return torch.full((batch,), value, device=like.device)
+
+
+def _maximum(value: int | Tensor) -> int:
+    """The largest of the steps; torch has no loop of unknown length, so a tensor is read once."""
+    return value if isinstance(value, int) else int(value.max()) if value.numel() else 0

@@ -1,0 +1,111 @@
+"""Boxes around lesions and rectangular windows that follow them, one position per sample, any number of axes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from softcp_gpu.functional.execution import may_read_values
+
+
+def bounding_box(mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Smallest box around the true pixels of each sample.
+
+    Args:
+        mask: (B, 1, *spatial) bool.
+
+    Returns:
+        first pixel (B, n), size in pixels (B, n), both int64 and 0 for an empty sample; and (B,) bool, not empty.
+    """
+    starts, sizes = [], []
+    axes = range(2, mask.ndim)
+    for axis in axes:
+        line = mask.amax(dim=tuple(a for a in axes if a != axis)).flatten(1).to(torch.uint8)
+        first = line.argmax(dim=1)
+        last = line.shape[1] - 1 - line.flip(1).argmax(dim=1)
+        starts.append(first)
+        sizes.append(last - first + 1)
+    filled = line.amax(dim=1).bool()
+    zero = filled[:, None]
+    return torch.stack(starts, 1) * zero, torch.stack(sizes, 1) * zero, filled
+
+
+def window_index(origin: Tensor, size: tuple[int, ...], shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Linear indices of a window of each sample into its frame.
+
+    Args:
+        origin: (B, n) int64, first pixel of the window; may lie outside.
+        size: n window lengths.
+        shape: n frame lengths.
+
+    Returns:
+        (B, *size) int64, clamped into the frame, and (B, *size) bool, true inside the frame.
+    """
+    batch, axes = origin.shape
+    index = torch.zeros((batch,) + (1,) * axes, dtype=torch.int64, device=origin.device)
+    inside = torch.ones_like(index, dtype=torch.bool)
+    for axis, (length, frame) in enumerate(zip(size, shape, strict=True)):
+        view = (batch,) + tuple(length if a == axis else 1 for a in range(axes))
+        line = (origin[:, axis, None] + torch.arange(length, device=origin.device)).view(view)
+        inside = inside & (line >= 0) & (line < frame)
+        index = index * frame + line.clamp(0, frame - 1)
+    return index, inside
+
+
+def take_window(x: Tensor, origin: Tensor, size: tuple[int, ...], *, outside: Literal["zero", "border"] = "zero") -> Tensor:
+    """Cuts one window out of each sample.
+
+    Args:
+        x: (B, C, *spatial).
+        origin: (B, n) int64.
+        size: n window lengths.
+        outside: what lies beyond the frame: zeros, or its border repeated.
+
+    Returns:
+        (B, C, *size).
+    """
+    index, inside = window_index(origin, size, tuple(x.shape[2:]))
+    flat = index.flatten(1)[:, None].expand(-1, x.shape[1], -1)
+    window = x.flatten(2).gather(2, flat).unflatten(2, size)
+    return window if outside == "border" else window.masked_fill(~inside[:, None], 0)
+
+
+def put_window(x: Tensor, window: Tensor, origin: Tensor) -> Tensor:
+    """A copy of `x` with each sample's window replaced; the windows must lie inside the frame.
+
+    Args:
+        x: (B, C, *spatial).
+        window: (B, C, *size).
+        origin: (B, n) int64.
+    """
+    size = tuple(window.shape[2:])
+    if size == tuple(x.shape[2:]):
+        return window
+    index, _ = window_index(origin, size, tuple(x.shape[2:]))
+    flat = index.flatten(1)[:, None].expand(-1, x.shape[1], -1)
+    return x.flatten(2).scatter(2, flat, window.flatten(2)).unflatten(2, x.shape[2:])
+
+
+def surrounding_window(
+    start: Tensor, extent: Tensor, margin: Tensor, shape: tuple[int, ...]
+) -> tuple[Tensor, tuple[int, ...]]:
+    """One window length for all samples that holds each box and its margin, as far as the frame goes.
+
+    An edge of the window that is not an edge of the frame is at least `margin` away from the box.
+    On an accelerator the window is the frame: its length must be known without reading the boxes.
+
+    Args:
+        start, extent: (B, n) int64, the boxes.
+        margin: (n,) int64.
+        shape: n frame lengths.
+
+    Returns:
+        origin (B, n) int64 inside the frame, and n window lengths.
+    """
+    if not may_read_values(start):
+        return torch.zeros_like(start), shape
+    frame = torch.tensor(shape)
+    size = torch.minimum(extent.amax(0) + 2 * margin, frame).clamp(min=1)
+    return torch.minimum((start - margin).clamp(min=0), frame - size), tuple(size.tolist())

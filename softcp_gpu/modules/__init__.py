@@ -1,0 +1,8 @@
+"""Soft-CP as modules: each holds ranges and settings, and calls the function of the same name."""
+
+from softcp_gpu.modules.placement import Placement
+from softcp_gpu.modules.soft_mask import SoftMask
+from softcp_gpu.modules.softcp import SoftCP
+from softcp_gpu.modules.transforms import ImageTransform, ObjectTransform
+
+__all__ = ["ImageTransform", "ObjectTransform", "Placement", "SoftCP", "SoftMask"]

@@ -1,0 +1,216 @@
+"""The only place where anything is drawn: seeds from a generator, then every parameter from its sample's seed.
+
+The parameters of a sample are a pure function of (its seed, the ranges, the frame), so they depend neither on the
+batch it is in nor on the device. Each kind of draw reads its own stream of the seed, so that a new kind changes none
+of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from softcp_gpu import checks
+from softcp_gpu.functional.counter_rng import hash64, uniform
+from softcp_gpu.functional.soft_mask import auto_k_dilate
+from softcp_gpu.types import ImageParams, IntensityParams, ObjectParams, PasteParams, RigidParams
+
+CANDIDATES = 16
+RIGID_OPS = ("none", "flip", "rotation", "scaling", "panning")
+INTENSITY_OPS = ("none", "gamma", "noise", "blur")
+_SLOTS = 2
+
+Range = tuple[float, float]
+
+
+class _Stream(IntEnum):
+    APPLY, SOURCE, SOFTNESS, PLACE, RIGID_OP, RIGID, INTENSITY_OP, INTENSITY = range(8)
+    BACKGROUND, IMAGE = 100, 200
+
+
+class ObjectRanges(NamedTuple):
+    """What `ObjectTransform` draws from."""
+
+    rigid: tuple[str, ...]
+    intensity: tuple[str, ...]
+    rotation_deg: Range
+    scale: Range
+    shift: Range  # fraction of the frame
+    gamma: Range
+    noise_sigma: Range  # fraction of the image's range
+    blur_sigma_px: Range
+
+
+class ImageRanges(NamedTuple):
+    """What `ImageTransform` draws from, each with its own probability."""
+
+    p_crop: float
+    p_gamma: float
+    p_noise: float
+    p_blur: float
+    crop: Range  # fraction of the frame, each axis on its own
+    gamma: Range
+    noise_sigma: Range
+    blur_sigma_px: Range
+
+
+class PasteRanges(NamedTuple):
+    """What `SoftCP` draws from."""
+
+    p: float
+    alpha: Range
+    k_erode: tuple[int, int]
+    k_dilate: tuple[int, int] | None  # None: by alpha
+    object: ObjectRanges | None
+    background: ImageRanges | None
+    image: ImageRanges | None
+
+
+class SeedStream:
+    """Seeds for the samples of a run, one after the other, whatever the batch size.
+
+    With a generator, sample i gets the generator's i-th draw. Without one, it gets a hash of (torch's initial seed, i):
+    `torch.manual_seed` and the data loader's seeding of its workers are followed, and the global state is not touched.
+    """
+
+    def __init__(self) -> None:
+        self.drawn = 0
+
+    def draw(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """The next seeds, (count,) int64."""
+        checks.generator(generator)
+        if generator is not None:
+            return torch.randint(torch.iinfo(torch.int64).max, (count,), generator=generator)
+        first, self.drawn = self.drawn, self.drawn + count
+        return sample_seeds(torch.initial_seed(), torch.arange(first, first + count))
+
+
+def sample_seeds(seed: int, index: Tensor | Sequence[int]) -> Tensor:
+    """The seeds of samples of a run: a pure function of (seed, i).
+
+    Args:
+        seed: of the run; any int, taken modulo 2**64.
+        index: (B,) int64, numbers of the samples.
+
+    Returns:
+        (B,) int64.
+
+    Example:
+        >>> together = sample_seeds(7, torch.arange(3))
+        >>> bool(together[2] == sample_seeds(7, [2])[0])
+        True
+    """
+    wrapped = seed % (1 << 64)
+    base = torch.tensor(wrapped - (1 << 64) if wrapped >> 63 else wrapped)
+    return hash64(hash64(base, torch.tensor(0)), torch.as_tensor(index, dtype=torch.int64))
+
+
+def draw_paste(seed: Tensor, ranges: PasteRanges, shape: tuple[int, ...], *, own_source: bool) -> PasteParams:
+    """All params of a call.
+
+    Args:
+        seed: (B,) int64 on the CPU, one per sample.
+        ranges: what to draw from.
+        shape: n frame lengths.
+        own_source: sample i takes source i; else the batch is its own source, permuted so that none takes itself.
+    """
+    axes, batch = len(shape), seed.shape[0]
+    soft = uniform(seed, _Stream.SOFTNESS, 3)
+    alpha = _between(soft[:, 0], ranges.alpha).to(torch.float32)
+    k_dilate = auto_k_dilate(alpha) if ranges.k_dilate is None else _whole(soft[:, 1], ranges.k_dilate)
+    place = uniform(seed, _Stream.PLACE, CANDIDATES * axes + 1)
+    return PasteParams(
+        seed=seed,
+        apply=uniform(seed, _Stream.APPLY, 1)[:, 0] < ranges.p,
+        source_index=torch.arange(batch) if own_source else _cycle(seed),
+        alpha=alpha,
+        k_erode=_whole(soft[:, 2], ranges.k_erode),
+        k_dilate=torch.as_tensor(k_dilate),
+        candidate_u=place[:, 1:].view(batch, CANDIDATES, axes),
+        rank_u=place[:, 0],
+        object=None if ranges.object is None else draw_object(seed, ranges.object, shape),
+        background=None if ranges.background is None else draw_image(seed, ranges.background, axes, _Stream.BACKGROUND),
+        image=None if ranges.image is None else draw_image(seed, ranges.image, axes, _Stream.IMAGE),
+    )
+
+
+def draw_rank(seed: Tensor) -> Tensor:
+    """The number in [0, 1) that picks from all legal places, (B,) float64."""
+    return uniform(seed, _Stream.PLACE, 1)[:, 0]
+
+
+def draw_object(seed: Tensor, ranges: ObjectRanges, shape: tuple[int, ...]) -> ObjectParams:
+    """Two rigid and two intensity operations of each sample, drawn with replacement, in random order."""
+    batch, axes = seed.shape[0], len(shape)
+    turns = 1 if axes == 2 else 3
+    rigid = _choose(uniform(seed, _Stream.RIGID_OP, _SLOTS), ranges.rigid)
+    u = uniform(seed, _Stream.RIGID, _SLOTS * (2 + axes)).view(batch, _SLOTS, 2 + axes)
+    axis = torch.arange(axes)
+    flipped = rigid["flip"][..., None] & (_whole(u[..., 0], (0, axes - 1))[..., None] == axis)
+    turned = rigid["rotation"][..., None] & (_whole(u[..., 0], (0, turns - 1))[..., None] == torch.arange(turns))
+    shift = _between(u[..., 2:], ranges.shift) * torch.tensor(shape)
+    drawn = RigidParams(
+        flip=torch.where(flipped, -1.0, 1.0),
+        angle_deg=torch.where(turned, _between(u[..., 1], ranges.rotation_deg)[..., None], 0.0).float(),
+        scale=torch.where(rigid["scaling"], _log_between(u[..., 1], ranges.scale), 1.0).float(),
+        shift_px=torch.where(rigid["panning"][..., None], shift, 0.0).float(),
+    )
+    op = _choose(uniform(seed, _Stream.INTENSITY_OP, _SLOTS), ranges.intensity)
+    value = uniform(seed, _Stream.INTENSITY, _SLOTS)  # at most one operation of a slot is on, so one number serves all
+    return ObjectParams(drawn, _intensity(value, value, value, ranges, op))
+
+
+def draw_image(seed: Tensor, ranges: ImageRanges, axes: int, stream: int = _Stream.IMAGE) -> ImageParams:
+    """Crop and intensities of each whole image."""
+    drawn = uniform(seed, stream, len(INTENSITY_OPS))
+    names = ("crop", "gamma", "noise", "blur")
+    on = {name: drawn[:, i : i + 1] < ranges[i] for i, name in enumerate(names)}
+    value = uniform(seed, stream + 1, 3)
+    intensity = _intensity(value[:, 0:1], value[:, 1:2], value[:, 2:3], ranges, on)
+    box = uniform(seed, stream + 2, 2 * axes)
+    size = torch.where(on["crop"], _between(box[:, :axes], ranges.crop), 1.0)
+    return ImageParams(size.float(), box[:, axes:].float(), intensity)
+
+
+def _intensity(
+    gamma_u: Tensor, noise_u: Tensor, blur_u: Tensor, ranges: ObjectRanges | ImageRanges, on: dict[str, Tensor]
+) -> IntensityParams:
+    """Values where an operation is on, neutral ones elsewhere; (B, S) each."""
+    return IntensityParams(
+        torch.where(on["gamma"], _log_between(gamma_u, ranges.gamma), 1.0).float(),
+        torch.where(on["noise"], _between(noise_u, ranges.noise_sigma), 0.0).float(),
+        torch.where(on["blur"], _between(blur_u, ranges.blur_sigma_px), 0.0).float(),
+    )
+
+
+def _cycle(seed: Tensor) -> Tensor:
+    """A random cyclic order of the batch: each sample is the source of exactly one other, and never of itself."""
+    order = hash64(seed, torch.full_like(seed, _Stream.SOURCE)).argsort()
+    return torch.empty_like(order).index_copy(0, order, order.roll(-1))
+
+
+def _choose(u: Tensor, names: tuple[str, ...]) -> dict[str, Tensor]:
+    """Which of the names each number draws, as one bool tensor per operation there is."""
+    drawn = _whole(u, (0, len(names) - 1))
+    hit = {name: torch.zeros_like(drawn, dtype=torch.bool) for name in RIGID_OPS + INTENSITY_OPS}
+    for i, name in enumerate(names):
+        hit[name] = hit[name] | (drawn == i)
+    return hit
+
+
+def _between(u: Tensor, bounds: Range) -> Tensor:
+    return bounds[0] + u * (bounds[1] - bounds[0])
+
+
+def _log_between(u: Tensor, bounds: Range) -> Tensor:
+    """Uniform in the logarithm: twice as large is as likely as half as large."""
+    return bounds[0] * (bounds[1] / bounds[0]) ** u
+
+
+def _whole(u: Tensor, bounds: tuple[int, int]) -> Tensor:
+    """Uniform over the whole numbers from the first to the last, both included."""
+    return (bounds[0] + u * (bounds[1] + 1 - bounds[0])).floor().to(torch.int64)

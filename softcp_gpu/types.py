@@ -1,0 +1,152 @@
+"""The values that travel through Soft-CP: named tuples of tensors, a shape on every field.
+
+`B` is the batch size, `n` the number of spatial axes (2 or 3), `S` the number of intensity slots. Vectors over spatial
+axes follow the tensor's own axis order: (y, x) in 2-D, (z, y, x) in 3-D.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Status(IntEnum):
+    """What happened to one sample of one call."""
+
+    PASTED = 0
+    NOT_DRAWN = 1
+    EMPTY_SOURCE = 2
+    LESION_TOO_SMALL = 3
+    NO_LEGAL_PLACE = 4
+
+    @property
+    def label(self) -> str:
+        """The status as records and reports write it, such as ``"no_legal_place"``."""
+        return self.name.lower()
+
+
+class RigidParams(NamedTuple):
+    """Two rigid operations per sample, applied first to last; a slot that draws nothing holds the neutral values."""
+
+    flip: Tensor  # (B, 2, n) float, +1 or -1 (mirrored along that axis)
+    angle_deg: Tensor  # (B, 2, 1) in 2-D, (B, 2, 3) in 3-D: about the z, y and x axis
+    scale: Tensor  # (B, 2), above 0
+    shift_px: Tensor  # (B, 2, n)
+
+
+class IntensityParams(NamedTuple):
+    """`S` slots, applied first to last; within a slot gamma, then noise, then blur. 1, 0 and 0 mean "leave alone"."""
+
+    gamma: Tensor  # (B, S), above 0
+    noise_sigma: Tensor  # (B, S), fraction of the image's own range
+    blur_sigma_px: Tensor  # (B, S)
+
+
+class ObjectParams(NamedTuple):
+    """What happens to the lesion before it is pasted."""
+
+    rigid: RigidParams
+    intensity: IntensityParams  # S = 2
+
+    def to(self, device: torch.device | str) -> ObjectParams:
+        """The same params on another device."""
+        return map_params(self, lambda t: t.to(device, non_blocking=True))
+
+
+class ImageParams(NamedTuple):
+    """What happens to a whole image: crop and resize back, then the intensities."""
+
+    crop_size: Tensor  # (B, n), fraction of the frame, in (0, 1]; 1 is no crop
+    crop_start: Tensor  # (B, n), in [0, 1]: where the crop lies in the room that it has
+    intensity: IntensityParams  # S = 1
+
+    def to(self, device: torch.device | str) -> ImageParams:
+        """The same params on another device."""
+        return map_params(self, lambda t: t.to(device, non_blocking=True))
+
+
+class PasteParams(NamedTuple):
+    """Everything random in one call: the same params on the same inputs give the same pixels."""
+
+    seed: Tensor  # (B,) int64: the sample's own seed; its noise fields are a function of it
+    apply: Tensor  # (B,) bool: drawn with probability p
+    source_index: Tensor  # (B,) int64: row of the source batch
+    alpha: Tensor  # (B,) float, in (0, 1)
+    k_erode: Tensor  # (B,) int64
+    k_dilate: Tensor  # (B,) int64
+    candidate_u: Tensor  # (B, K, n) float64 in [0, 1): candidate places, tried in order
+    rank_u: Tensor  # (B,) float64 in [0, 1): which of all legal places, should no candidate be legal
+    object: ObjectParams | None
+    background: ImageParams | None
+    image: ImageParams | None
+
+    def to(self, device: torch.device | str) -> PasteParams:
+        """The same params on another device."""
+        return map_params(self, lambda t: t.to(device, non_blocking=True))
+
+    def rows(self, index: Tensor) -> PasteParams:
+        """The params of some samples; `index` is (R,) int64."""
+        return map_params(self, lambda t: t.index_select(0, index))
+
+
+class Bounds(NamedTuple):
+    """Where a lesion may lie, all inclusive; an int counts pixels, a float is a fraction of the lesion's own pixels."""
+
+    min_region_overlap: int | float = 0.5
+    max_lesion_overlap: int | float = 0
+    min_visible: int | float = 1.0
+
+
+class PasteConfig(NamedTuple):
+    """Everything about a call that is not random and not a tensor."""
+
+    bounds: Bounds
+    in_place: bool
+    footprint: str
+    profile: str
+    on_small: str
+    match: str
+    lesion_labels: tuple[int, ...] | None  # None: masks are binary
+    erode_max: int  # at least the largest of params.k_erode; loops need a length that no device has to tell
+    dilate_max: int  # at least the largest of params.k_dilate
+    object_blur_px: int  # radius of the blur kernel of each transform
+    background_blur_px: int
+    image_blur_px: int
+
+
+class PlacementRecord(NamedTuple):
+    """Where each lesion went, counted on its hard, transformed mask. Zeros where nothing was pasted."""
+
+    offset_px: Tensor  # (B, n) int64: how far from its own place in the source the lesion was moved
+    area_px: Tensor  # (B,) int64: pixels of the transformed lesion
+    visible_px: Tensor  # (B,) int64: of these, inside the frame
+    region_overlap_px: Tensor  # (B,) int64: of these, inside the region (0 without one)
+    lesion_overlap_px: Tensor  # (B,) int64: of these, on lesions that were there
+    k_erode: Tensor  # (B,) int64: erosion steps really taken; fewer than asked for where the lesion is small
+
+
+class SoftCPOutput(NamedTuple):
+    """Result of one call and its record: enough to replay it, audit it or draw it."""
+
+    image: Tensor  # (B, C, *spatial)
+    mask: Tensor  # as the mask that came in
+    soft_mask: Tensor  # (B, 1, *spatial) in [0, 1]; zero where nothing was pasted
+    placement: PlacementRecord
+    status: Tensor  # (B,) int64, codes of `Status`
+    params: PasteParams
+
+    def status_labels(self) -> list[str]:
+        """The status of every sample in words; reads the device."""
+        return [Status(code).label for code in self.status.tolist()]
+
+
+def map_params(params: Any, fn: Any) -> Any:
+    """Applies `fn` to every tensor of a (nested) named tuple of params."""
+    if params is None:
+        return None
+    if isinstance(params, Tensor):
+        return fn(params)
+    return type(params)(*(map_params(field, fn) for field in params))
