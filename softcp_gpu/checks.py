@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
 
-def fail(name: str, expected: str, found: str) -> None:
+def fail(name: str, expected: str, found: str) -> NoReturn:
     """Raises the one kind of error that bad input gets."""
     raise ValueError(f"{name}: expected {expected}, found {found}")
 
 
-def choice(name: str, value: object, allowed: Sequence[str]) -> None:
+def choice(name: str, value: Any, allowed: Sequence[str]) -> None:
     """`value` is one of the words."""
     if not isinstance(value, str) or value not in allowed:
         fail(name, "one of " + ", ".join(map(repr, allowed)), repr(value))
 
 
-def number(name: str, value: object, low: float, high: float, *, open_ends: bool = False) -> None:
+def number(name: str, value: Any, low: float, high: float, *, open_ends: bool = False) -> None:
     """`value` is a finite number in [low, high], or in (low, high)."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not is_number or not (low < value < high if open_ends else low <= value <= high):  # type: ignore[operator]
+    if not is_number or not (low < value < high if open_ends else low <= value <= high):
         ends = "()" if open_ends else "[]"
         fail(name, f"a number in {ends[0]}{low:g}, {high:g}{ends[1]}", repr(value))
 
 
-def value_range(name: str, value: object, low: float, high: float, *, open_ends: bool = False) -> tuple[float, float]:
+def value_range(name: str, value: Any, low: float, high: float, *, open_ends: bool = False) -> tuple[float, float]:
     """A number, or a pair (least, largest), as a pair."""
     pair = tuple(value) if isinstance(value, tuple | list) else (value, value)
     if len(pair) != 2:
@@ -41,15 +41,15 @@ def value_range(name: str, value: object, low: float, high: float, *, open_ends:
     return pair
 
 
-def step_range(name: str, value: object) -> tuple[int, int]:
+def step_range(name: str, value: Any) -> tuple[int, int]:
     """A number of steps, or a pair (least, largest), as a pair of ints."""
     pair = value_range(name, value, 0, 1000)
     if not all(isinstance(end, int) for end in pair):
         fail(name, "whole numbers of steps, 0 or more", repr(value))
-    return pair  # type: ignore[return-value]
+    return int(pair[0]), int(pair[1])
 
 
-def bound(name: str, value: object) -> None:
+def bound(name: str, value: Any) -> None:
     """An anatomical bound: an int of pixels, 0 or more, or a float fraction of the lesion in [0, 1]."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         fail(name, "an int (pixels) or a float (fraction of the lesion)", repr(value))
@@ -59,19 +59,19 @@ def bound(name: str, value: object) -> None:
         fail(name, "a fraction in [0, 1] (an int counts pixels)", repr(value))
 
 
-def names(name: str, value: object, allowed: Sequence[str]) -> None:
+def names(name: str, value: Any, allowed: Sequence[str]) -> None:
     """A list of operations to draw from, not empty."""
     if isinstance(value, str) or not isinstance(value, Sequence) or not value:
         fail(name, "a list of names", repr(value))
-    for word in value:  # type: ignore[attr-defined]
+    for word in value:
         choice(name, word, allowed)
 
 
-def labels(name: str, value: object) -> tuple[int, ...] | None:
+def labels(name: str, value: Any) -> tuple[int, ...] | None:
     """Class ids above 0 as a tuple; None stays None."""
     if value is None:
         return None
-    ids = (value,) if isinstance(value, int) else tuple(value)  # type: ignore[arg-type]
+    ids = (value,) if isinstance(value, int) else tuple(value)
     if any(isinstance(i, bool) or not isinstance(i, int) or i < 1 for i in ids):
         fail(name, "whole class ids, 1 or more", repr(value))
     if name == "lesion_labels" and not ids:
@@ -167,7 +167,7 @@ def on_cpu(x: Tensor) -> bool:
     return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
-def spatial_tensor(name: str, x: object) -> None:
+def spatial_tensor(name: str, x: Any) -> None:
     """A tensor (B, C, H, W) or (B, C, D, H, W)."""
     if not isinstance(x, Tensor):
         fail(name, "a tensor", type(x).__name__)
@@ -202,14 +202,14 @@ def label_values(name: str, mask: Tensor, lesion_labels: Sequence[int] | None, o
         fail(name, f"values in {allowed}{hint}", f"{found}")
 
 
-def mask_like(name: str, mask: object, image: Tensor) -> Tensor:
+def mask_like(name: str, mask: Any, image: Tensor) -> Tensor:
     """A mask (B, *spatial) or (B, 1, *spatial) that fits the image, as (B, 1, *spatial)."""
     if not isinstance(mask, Tensor):
         fail(name, "a tensor", type(mask).__name__)
     shape = (image.shape[0], 1, *image.shape[2:])
-    full = mask.unsqueeze(1) if mask.ndim == image.ndim - 1 else mask  # type: ignore[attr-defined]
+    full = mask.unsqueeze(1) if mask.ndim == image.ndim - 1 else mask
     if tuple(full.shape) != shape:
-        fail(name, f"shape {shape} or {(shape[0], *shape[2:])} as the image has", f"shape {tuple(mask.shape)}")  # type: ignore[attr-defined]
+        fail(name, f"shape {shape} or {(shape[0], *shape[2:])} as the image has", f"shape {tuple(mask.shape)}")
     if full.device != image.device:
         fail(name, f"device {image.device} as the image has", str(full.device))
     if full.is_complex():
@@ -229,16 +229,16 @@ def region_like(region: Tensor | None, image: Tensor) -> Tensor | None:
     return full
 
 
-def source_like(source_image: object, image: Tensor) -> None:
+def source_like(source_image: Any, image: Tensor) -> None:
     """A source batch of the same shape and device as the image, sample by sample."""
     spatial_tensor("source_image", source_image)
-    if source_image.shape != image.shape:  # type: ignore[attr-defined]
-        fail("source_image", f"shape {tuple(image.shape)} as image has", f"shape {tuple(source_image.shape)}")  # type: ignore[attr-defined]
-    if source_image.device != image.device:  # type: ignore[attr-defined]
-        fail("source_image", f"device {image.device} as image has", str(source_image.device))  # type: ignore[attr-defined]
+    if source_image.shape != image.shape:
+        fail("source_image", f"shape {tuple(image.shape)} as image has", f"shape {tuple(source_image.shape)}")
+    if source_image.device != image.device:
+        fail("source_image", f"device {image.device} as image has", str(source_image.device))
 
 
-def generator(value: object) -> None:
+def generator(value: Any) -> None:
     """A CPU generator or None: draws are the same on every device because they are made on one."""
     if value is not None and not (isinstance(value, torch.Generator) and value.device.type == "cpu"):
         found = f"one on {value.device}" if isinstance(value, torch.Generator) else type(value).__name__

@@ -45,7 +45,12 @@ def batch(count: int, shape: tuple[int, ...], *, channels: int = 1, seed: int = 
     lesion = _ellipsoid(shape, center + offset, length.amin() * (0.05 + 0.06 * place[:, 4]), place[:, 0])
     organ, lesion = organ & body, lesion & organ & body
     level = look.float().view(count, 3, channels, *(1,) * axes)
-    image = 0.08 + (0.25 + 0.1 * level[:, 0]) * body + (0.15 + 0.1 * level[:, 1]) * organ + (0.2 - 0.5 * level[:, 2]) * lesion
+    image = (
+        0.08
+        + (0.25 + 0.1 * level[:, 0]) * body
+        + (0.15 + 0.1 * level[:, 1]) * organ
+        + (0.2 - 0.5 * level[:, 2]) * lesion
+    )
     index = torch.arange(math.prod(shape)).view(1, *shape).expand(count, *shape)
     texture = normal_field(seeds, stream=1, index=index, channels=channels, dtype=torch.float32)
     sigma = torch.full((count,), 1.2)

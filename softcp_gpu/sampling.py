@@ -166,9 +166,9 @@ def draw_object(seed: Tensor, ranges: ObjectRanges, shape: tuple[int, ...]) -> O
 
 def draw_image(seed: Tensor, ranges: ImageRanges, axes: int, stream: int = _Stream.IMAGE) -> ImageParams:
     """Crop and intensities of each whole image."""
-    drawn = uniform(seed, stream, len(INTENSITY_OPS))
-    names = ("crop", "gamma", "noise", "blur")
-    on = {name: drawn[:, i : i + 1] < ranges[i] for i, name in enumerate(names)}
+    drawn = uniform(seed, stream, 4)
+    p = {"crop": ranges.p_crop, "gamma": ranges.p_gamma, "noise": ranges.p_noise, "blur": ranges.p_blur}
+    on = {name: drawn[:, i : i + 1] < p[name] for i, name in enumerate(p)}
     value = uniform(seed, stream + 1, 3)
     intensity = _intensity(value[:, 0:1], value[:, 1:2], value[:, 2:3], ranges, on)
     box = uniform(seed, stream + 2, 2 * axes)

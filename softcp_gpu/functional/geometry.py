@@ -141,7 +141,9 @@ def warp(
     for a in reversed(range(axes)):
         line = shift[:, a].view(-1, *(1,) * axes)
         for b, length in enumerate(size):
-            along = torch.arange(length, dtype=x.dtype, device=x.device).view(*(-1 if b == i else 1 for i in range(axes)))
+            along = torch.arange(length, dtype=x.dtype, device=x.device).view(
+                *(-1 if b == i else 1 for i in range(axes))
+            )
             line = line + scaled[:, a, b].view(-1, *(1,) * axes) * along
         grid.append(line)
     how = ("bilinear", "border") if mode == "linear" else ("nearest", "zeros")

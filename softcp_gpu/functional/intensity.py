@@ -5,6 +5,9 @@ The range of an image is that between the least and the largest value of each of
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -45,7 +48,9 @@ def gamma(image: Tensor, gamma: Tensor, low: Tensor, high: Tensor) -> Tensor:
     return torch.where((unit >= 0) & (unit <= 1) & (width > 0), low + width * power, image)
 
 
-def gaussian_noise(image: Tensor, sigma: Tensor, low: Tensor, high: Tensor, seed: Tensor, stream: int, index: Tensor) -> Tensor:
+def gaussian_noise(
+    image: Tensor, sigma: Tensor, low: Tensor, high: Tensor, seed: Tensor, stream: int, index: Tensor
+) -> Tensor:
     """Adds white Gaussian noise of standard deviation sigma * (high - low).
 
     Args:
@@ -105,7 +110,13 @@ def _filter_axis(image: Tensor, weight: Tensor, axis: int, radius: int) -> Tenso
 
 
 def apply_intensity(
-    image: Tensor, params: IntensityParams, bounds: tuple[Tensor, Tensor], radius: int, seed: Tensor, stream: int, index: Tensor
+    image: Tensor,
+    params: IntensityParams,
+    bounds: tuple[Tensor, Tensor],
+    radius: int,
+    seed: Tensor,
+    stream: int,
+    index: Tensor,
 ) -> Tensor:
     """Runs the slots of `params` in order; a sample whose slot is neutral keeps its values bit for bit.
 
@@ -122,20 +133,29 @@ def apply_intensity(
     low, high = bounds
     for slot in range(params.gamma.shape[1]):
         g, sigma, blur = params.gamma[:, slot], params.noise_sigma[:, slot], params.blur_sigma_px[:, slot]
-
-        def with_gamma(x, rows, g=g):
-            return gamma(x, rows(g), rows(low), rows(high))
-
-        def with_noise(x, rows, sigma=sigma, slot=slot):
-            return gaussian_noise(x, rows(sigma), rows(low), rows(high), rows(seed), stream + slot, rows(index))
-
-        def with_blur(x, rows, blur=blur):
-            return gaussian_blur(x, rows(blur).clamp(min=1e-3), radius)
-
-        image = where_active(g != 1, image, with_gamma)
-        image = where_active(sigma > 0, image, with_noise)
-        image = where_active(blur > 0, image, with_blur)
+        noise = partial(_noise_rows, sigma, low, high, seed, stream + slot, index)
+        image = where_active(g != 1, image, partial(_gamma_rows, g, low, high))
+        image = where_active(sigma > 0, image, noise)
+        image = where_active(blur > 0, image, partial(_blur_rows, blur, radius))
     return image
+
+
+Rows = Callable[[Tensor], Tensor]
+
+
+def _gamma_rows(gammas: Tensor, low: Tensor, high: Tensor, x: Tensor, rows: Rows) -> Tensor:
+    return gamma(x, rows(gammas), rows(low), rows(high))
+
+
+def _noise_rows(
+    sigma: Tensor, low: Tensor, high: Tensor, seed: Tensor, stream: int, index: Tensor, x: Tensor, rows: Rows
+) -> Tensor:
+    return gaussian_noise(x, rows(sigma), rows(low), rows(high), rows(seed), stream, rows(index))
+
+
+def _blur_rows(sigma_px: Tensor, radius: int, x: Tensor, rows: Rows) -> Tensor:
+    # Samples that are not blurred are computed too where values may not be read; 0 would divide by zero.
+    return gaussian_blur(x, rows(sigma_px).clamp(min=1e-3), radius)
 
 
 def _column(value: Tensor, image: Tensor) -> Tensor:

@@ -6,25 +6,23 @@ footprints. Pixels outside the image are ignored by both operations: an image bo
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import kornia.morphology as km
 import torch
 from torch import Tensor
 
-FOOTPRINTS = ("full", "cross")
 
-
-def footprint_tensor(footprint: str | Tensor, axes: int) -> Tensor:
-    """The footprint as a tensor of 0 and 1 with `axes` odd lengths.
+def stepper(footprint: str | Tensor) -> tuple[torch.dtype, Callable[[Tensor], Tensor]]:
+    """The engine for a footprint: the dtype that it works on, and one dilation step.
 
     Args:
         footprint: "full" (3^n ones: chessboard steps), "cross" (3^n, the centre and its 2n neighbours: city block
-            steps), or a tensor.
-        axes: 2 or 3.
+            steps), or a symmetric tensor of 0 and 1 with odd lengths.
     """
     if isinstance(footprint, Tensor):
-        return footprint
-    reach = torch.stack(torch.meshgrid(*[torch.arange(3) - 1] * axes, indexing="ij")).abs().sum(0)
-    return (reach <= (axes if footprint == "full" else 1)).to(torch.float32)
+        return torch.float32, lambda x: dilate_pool(x, footprint)
+    return torch.uint8, lambda x: dilate_once(x, footprint)
 
 
 def dilate_once(x: Tensor, footprint: str) -> Tensor:
@@ -74,8 +72,3 @@ def dilate_pool(x: Tensor, footprint: Tensor) -> Tensor:
         here = out.narrow(2, max(shift, 0), depth - abs(shift))
         here.copy_(torch.maximum(here, flat.narrow(2, max(-shift, 0), depth - abs(shift))))
     return out
-
-
-def erode_pool(x: Tensor, footprint: Tensor) -> Tensor:
-    """One erosion step by min pooling: the dilation of what is not the mask (a symmetric footprint is its mirror)."""
-    return 1 - dilate_pool(1 - x, footprint)

@@ -1,6 +1,6 @@
 """The stages of Soft-CP in order, on tensors, with everything random already drawn.
 
-background transform -> source lesion -> one warp -> a legal place -> intensities -> soft mask -> paste -> image transform
+background transform, source lesion, one warp, a legal place, intensities, soft mask, paste, image transform.
 """
 
 from __future__ import annotations
@@ -13,14 +13,24 @@ from torch import Tensor
 from softcp_gpu.functional.execution import may_read_values
 from softcp_gpu.functional.geometry import compose, translation, warp
 from softcp_gpu.functional.paste import hard_union, match_rim, soft_paste
-from softcp_gpu.functional.placement import find_origin, overlaps_at, within_bounds
+from softcp_gpu.functional.placement import Overlaps, find_origin, overlaps_at, within_bounds
 from softcp_gpu.functional.soft_mask import Steps, soften
 from softcp_gpu.functional.transforms import lesion_canvas, transform_image, transform_intensity
 from softcp_gpu.functional.windows import bounding_box, put_window, surrounding_window, take_window, window_index
-from softcp_gpu.types import PasteConfig, PasteParams, PlacementRecord, SoftCPOutput, Status
+from softcp_gpu.types import ImageParams, PasteConfig, PasteParams, PlacementRecord, SoftCPOutput, Status
 
 # Streams of each sample's seed that noise fields are read from; sampling.py keeps its draws below.
 OBJECT_NOISE, BACKGROUND_NOISE, IMAGE_NOISE = 1000, 2000, 3000
+
+
+class Inputs(NamedTuple):
+    """A batch whose every sample has its own source beside it."""
+
+    image: Tensor  # (B, C, *spatial) floating
+    mask: Tensor  # (B, 1, *spatial)
+    region: Tensor | None  # (B, 1, *spatial) bool
+    source_image: Tensor  # (B, C, *spatial) floating
+    source_mask: Tensor  # (B, 1, *spatial)
 
 
 class Lesion(NamedTuple):
@@ -65,70 +75,98 @@ def soft_cp(
         The result and its record. Under autocast, and for half precision, it computes in float32.
     """
     with torch.autocast(image.device.type, enabled=False):
-        work = image.dtype if image.dtype == torch.float64 else torch.float32
         if params.background is not None:
-            moved, (mask, region) = transform_image(
-                image.to(work), (mask, region), params.background, config.background_blur_px, params.seed, BACKGROUND_NOISE
+            image, (mask, *regions) = _transform(
+                image,
+                (mask,) if region is None else (mask, region),
+                params.background,
+                config.background_blur_px,
+                params.seed,
+                BACKGROUND_NOISE,
             )
-            image = moved.to(image.dtype)
-        out = _paste_drawn(image, mask, region, source_image, source_mask, params, config, work)
-        if params.image is None:
-            return out
-        moved, (mask, soft) = transform_image(
-            out.image.to(work), (out.mask, out.soft_mask), params.image, config.image_blur_px, params.seed, IMAGE_NOISE
-        )
-        return out._replace(image=moved.to(image.dtype), mask=mask, soft_mask=soft)
+            region = regions[0] if regions else None
+        out = _paste_drawn(image, mask, region, source_image, source_mask, params, config)
+        if params.image is not None:
+            image, (mask, soft) = _transform(
+                out.image, (out.mask, out.soft_mask), params.image, config.image_blur_px, params.seed, IMAGE_NOISE
+            )
+            out = out._replace(image=image, mask=mask, soft_mask=soft)
+        return out
 
 
-def _paste_drawn(image, mask, region, source_image, source_mask, params, config, work) -> SoftCPOutput:
+def _transform(
+    image: Tensor, masks: tuple[Tensor, ...], params: ImageParams, radius: int, seed: Tensor, stream: int
+) -> tuple[Tensor, list[Tensor]]:
+    """`transform_image` for any floating dtype."""
+    moved, masks = transform_image(image.to(_work_dtype(image)), masks, params, radius, seed, stream)
+    return moved.to(image.dtype), list(masks)
+
+
+def _paste_drawn(
+    image: Tensor,
+    mask: Tensor,
+    region: Tensor | None,
+    source_image: Tensor,
+    source_mask: Tensor,
+    params: PasteParams,
+    config: PasteConfig,
+) -> SoftCPOutput:
     """Pastes where `params.apply` says so; where values may be read, the other samples cost nothing."""
     if not may_read_values(image):
         source = params.source_index
-        return _paste(image, mask, region, source_image[source], source_mask[source], params, config, work)
+        return _paste(Inputs(image, mask, region, source_image[source], source_mask[source]), params, config)
     rows = params.apply.nonzero().flatten()
     zero = torch.zeros_like(params.source_index)
-    axes = image.ndim - 2
-    empty = PlacementRecord(zero[:, None].expand(-1, axes), zero, zero, zero, zero, zero)
-    soft = torch.zeros(mask.shape, dtype=work, device=mask.device)
-    out = SoftCPOutput(image.clone(), mask.clone(), soft, empty, zero + Status.NOT_DRAWN, params)
+    out = SoftCPOutput(
+        image.clone(),
+        mask.clone(),
+        torch.zeros(mask.shape, dtype=_work_dtype(image), device=mask.device),
+        PlacementRecord(zero[:, None].expand(-1, image.ndim - 2), zero, zero, zero, zero, zero),
+        zero + Status.NOT_DRAWN,
+        params,
+    )
     if rows.numel() == 0:
         return out
     source = params.source_index[rows]
     part = _paste(
-        image[rows], mask[rows], None if region is None else region[rows],
-        source_image[source], source_mask[source], params.rows(rows), config, work,
+        Inputs(
+            image[rows],
+            mask[rows],
+            None if region is None else region[rows],
+            source_image[source],
+            source_mask[source],
+        ),
+        params.rows(rows),
+        config,
     )
-    spread = [a.index_copy(0, rows, b) for a, b in zip(out[:3], part[:3], strict=True)]
-    record = PlacementRecord(*(a.index_copy(0, rows, b) for a, b in zip(empty, part.placement, strict=True)))
-    return SoftCPOutput(*spread, record, out.status.index_copy(0, rows, part.status), params)
+    return SoftCPOutput(
+        out.image.index_copy(0, rows, part.image),
+        out.mask.index_copy(0, rows, part.mask),
+        out.soft_mask.index_copy(0, rows, part.soft_mask),
+        PlacementRecord(*(a.index_copy(0, rows, b) for a, b in zip(out.placement, part.placement, strict=True))),
+        out.status.index_copy(0, rows, part.status),
+        params,
+    )
 
 
-def _paste(image, mask, region, source_image, source_mask, params, config, work) -> SoftCPOutput:
-    """Stages 2 to 7, every sample with its own source."""
-    shape = tuple(image.shape[2:])
-    lesion = _transformed_lesion(source_mask, params, config)
-    window = lesion.labels > 0
-    others = lesion_of(mask, config.lesion_labels)
-    if config.in_place:
-        origin = lesion.home
-        counts = overlaps_at(window, origin, shape, region, others)
-        legal = within_bounds(counts, lesion.area, config.bounds, region)
-    else:
-        origin, legal = find_origin(
-            window, lesion.size, lesion.area, shape, region, others, config.bounds, params.candidate_u, params.rank_u
-        )
-        counts = overlaps_at(window, origin, shape, region, others)
+def _paste(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutput:
+    """Stages 2 to 7."""
+    shape, work = tuple(x.image.shape[2:]), _work_dtype(x.image)
+    lesion = _transformed_lesion(x.source_mask, params, config)
+    others = lesion_of(x.mask, config.lesion_labels)
+    origin, legal, counts = _place(lesion, x.region, others, shape, params, config)
 
-    # From here on only a tile of the frame counts: the lesion, the rim, and what blurs into them.
-    margin = config.dilate_max + 1 + 2 * config.object_blur_px
-    corner, tile = surrounding_window(origin, lesion.size, torch.tensor(margin), shape)
+    # From here on only a tile of the frame counts: the lesion, its rim, and what blurs into them.
+    margin = torch.tensor(config.dilate_max + 1 + 2 * config.object_blur_px)
+    corner, tile = surrounding_window(origin, lesion.size, margin, shape)
     labels = take_window(lesion.labels, corner - origin, tile)
-    source = _source_tile(source_image.to(work), lesion, origin - lesion.home, corner, tile, params, config)
-    background, old = take_window(image, corner, tile), take_window(mask, corner, tile)
+    source = _source_tile(x.source_image.to(work), lesion, origin - lesion.home, corner, tile, params, config)
+    background, old = take_window(x.image, corner, tile), take_window(x.mask, corner, tile)
 
     steps = Steps(params.k_erode, params.k_dilate, params.alpha, config.erode_max, config.dilate_max)
     soft, rings = soften(labels > 0, steps, config.footprint, config.profile, config.on_small)
-    status = _status(params.apply, lesion.found, lesion.area > 0, rings.survives, legal, config)
+    small = lesion.area == 0 if config.on_small == "shrink" else (lesion.area == 0) | ~rings.survives
+    status = _status(params.apply, lesion.found, small, legal)
     pasted = status == Status.PASTED
     soft = soft.to(work) * _column(pasted, soft)
     if config.match == "rim":
@@ -136,26 +174,43 @@ def _paste(image, mask, region, source_image, source_mask, params, config, work)
         source = match_rim(source, background.to(work), rim)
     # A label needs pixels: what no ring reaches is not pasted, so it is not labelled.
     shown = (labels > 0) & (soft > 0)
-    record = PlacementRecord(
-        origin - lesion.home, lesion.area, counts.visible, counts.region, counts.lesion, rings.k_erode
-    )
+    record = PlacementRecord(origin - lesion.home, lesion.area, *counts, rings.k_erode)
     return SoftCPOutput(
-        put_window(image, soft_paste(background, source, soft), corner),
-        put_window(mask, hard_union(old, labels, shown), corner),
-        put_window(torch.zeros(mask.shape, dtype=work, device=mask.device), soft, corner),
+        put_window(x.image, soft_paste(background, source, soft), corner),
+        put_window(x.mask, hard_union(old, labels, shown), corner),
+        put_window(torch.zeros(x.mask.shape, dtype=work, device=x.mask.device), soft, corner),
         PlacementRecord(*(field * _column(pasted, field) for field in record)),
         status,
         params,
     )
 
 
+def _place(
+    lesion: Lesion,
+    region: Tensor | None,
+    others: Tensor,
+    shape: tuple[int, ...],
+    params: PasteParams,
+    config: PasteConfig,
+) -> tuple[Tensor, Tensor, Overlaps]:
+    """Where each lesion's box begins, whether it may lie there, and what it covers there."""
+    window = lesion.labels > 0
+    if not config.in_place:
+        origin, legal = find_origin(
+            window, lesion.size, lesion.area, shape, region, others, config.bounds, params.candidate_u, params.rank_u
+        )
+        return origin, legal, overlaps_at(window, origin, shape, region, others)
+    counts = overlaps_at(window, lesion.home, shape, region, others)
+    return lesion.home, within_bounds(counts, lesion.area, config.bounds, region), counts
+
+
 def _transformed_lesion(source_mask: Tensor, params: PasteParams, config: PasteConfig) -> Lesion:
     """Warps the hard lesion, once, and cuts it out with its box at the window's corner."""
     found = lesion_of(source_mask, config.lesion_labels)
     labels = torch.where(found, source_mask, 0).to(torch.float32)
-    canvas, canvas_origin, matrix = labels, 0, None
+    canvas, home, matrix = labels, torch.zeros((), dtype=torch.int64, device=labels.device), None
     if params.object is not None:
-        canvas, canvas_origin, matrix = lesion_canvas(labels, params.object.rigid)
+        canvas, home, matrix = lesion_canvas(labels, params.object.rigid)
     start, size, _ = bounding_box(canvas > 0)
     if may_read_values(size):
         window = tuple(max(1, length) for length in size.amax(0).tolist())
@@ -163,11 +218,17 @@ def _transformed_lesion(source_mask: Tensor, params: PasteParams, config: PasteC
         whole = config.bounds.min_visible == 1.0 and isinstance(config.bounds.min_visible, float)
         window = tuple(source_mask.shape[2:]) if whole else tuple(canvas.shape[2:])
     area = (canvas > 0).flatten(1).sum(1)
-    return Lesion(take_window(canvas, start, window), size, canvas_origin + start, matrix, area, found.flatten(1).any(1))
+    return Lesion(take_window(canvas, start, window), size, home + start, matrix, area, found.flatten(1).any(1))
 
 
 def _source_tile(
-    source_image: Tensor, lesion: Lesion, offset: Tensor, corner: Tensor, tile: tuple[int, ...], params: PasteParams, config: PasteConfig
+    source_image: Tensor,
+    lesion: Lesion,
+    offset: Tensor,
+    corner: Tensor,
+    tile: tuple[int, ...],
+    params: PasteParams,
+    config: PasteConfig,
 ) -> Tensor:
     """The source image as it will lie in the tile, intensities transformed, (B, C, *tile)."""
     if lesion.matrix is None or params.object is None:
@@ -181,15 +242,17 @@ def _source_tile(
     )
 
 
-def _status(
-    apply: Tensor, found: Tensor, visible: Tensor, survives: Tensor, legal: Tensor, config: PasteConfig
-) -> Tensor:
+def _status(apply: Tensor, found: Tensor, small: Tensor, legal: Tensor) -> Tensor:
     """The first reason that kept a sample from being pasted, (B,) int64."""
-    small = ~visible if config.on_small == "shrink" else ~visible | ~survives
     status = torch.where(legal, Status.PASTED.value, Status.NO_LEGAL_PLACE.value)
     status = torch.where(small, Status.LESION_TOO_SMALL.value, status)
     status = torch.where(found, status, Status.EMPTY_SOURCE.value)
     return torch.where(apply, status, Status.NOT_DRAWN.value)
+
+
+def _work_dtype(image: Tensor) -> torch.dtype:
+    """Half precision is computed in float32."""
+    return torch.float64 if image.dtype == torch.float64 else torch.float32
 
 
 def _column(flag: Tensor, like: Tensor) -> Tensor:

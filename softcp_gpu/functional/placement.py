@@ -146,7 +146,6 @@ def overlaps_at(
     window: Tensor, origin: Tensor, shape: tuple[int, ...], region: Tensor | None, other_lesions: Tensor | None
 ) -> Overlaps:
     """Counts at one place of each sample; `origin` is (B, n), the counts are (B,)."""
-
     size = tuple(window.shape[2:])
     visible = window & window_index(origin, size, shape)[1][:, None]
 
@@ -190,9 +189,7 @@ def _search(
     return origin, found
 
 
-def _rectangle(
-    size: Tensor, shape: tuple[int, ...], region: Tensor | None, bounds: Bounds
-) -> tuple[Tensor, Tensor]:
+def _rectangle(size: Tensor, shape: tuple[int, ...], region: Tensor | None, bounds: Bounds) -> tuple[Tensor, Tensor]:
     """First origin and number of origins per axis, (B, n) each, of a rectangle that holds every legal origin."""
     frame = torch.tensor(shape, device=size.device)
     whole = bounds.min_visible == 1.0 and isinstance(bounds.min_visible, float)
@@ -219,7 +216,9 @@ def within_bounds(counts: Overlaps, area: Tensor, bounds: Bounds, region: Tensor
     return legal & (counts.lesion <= bound(bounds.max_lesion_overlap) + 1e-6)
 
 
-def _overlap_maps(window: Tensor, region: Tensor | None, other_lesions: Tensor | None, shape: tuple[int, ...]) -> Overlaps:
+def _overlap_maps(
+    window: Tensor, region: Tensor | None, other_lesions: Tensor | None, shape: tuple[int, ...]
+) -> Overlaps:
     """Counts at every origin from 1 - w to L - 1 per axis, (B, L + w - 1, ...) each."""
     everywhere = torch.ones((1, 1, *shape), dtype=torch.bool, device=window.device)
     frames = [everywhere.expand(window.shape[0], *everywhere.shape[1:])]

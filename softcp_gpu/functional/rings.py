@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from softcp_gpu.functional.morphology import dilate_once, dilate_pool, erode_pool
+from softcp_gpu.functional.morphology import stepper
 
 _TOLERANCE = 1e-4  # mm: five pixels of 0.6 mm are 3 mm, whatever the rounding of 0.6
 
@@ -19,7 +19,7 @@ _TOLERANCE = 1e-4  # mm: five pixels of 0.6 mm are 3 mm, whatever the rounding o
 class Rings(NamedTuple):
     """Ring counts of a batch: how many of the nested sets core, ring 1, ..., ring K hold each pixel."""
 
-    count: Tensor  # (B, 1, *spatial) uint8 or int16: K + 1 in the eroded core, falling to 0 outside ring K
+    level: Tensor  # (B, 1, *spatial) uint8 or int16: K + 1 in the eroded core, falling to 0 outside ring K
     k_erode: Tensor  # (B,) int64: erosion steps really taken
     survives: Tensor  # (B,) bool: all the steps asked for left a core
 
@@ -36,19 +36,19 @@ def ring_count(mask: Tensor, k_erode: Tensor, erode_max: int, k_max: int, footpr
         k_max: number of rings to count.
         footprint: "full" and "cross" run on uint8; a tensor runs through kornia's pooling.
     """
-    pooled = isinstance(footprint, Tensor)
-    x = mask.to(torch.float32 if pooled else torch.uint8)
+    dtype, dilate = stepper(footprint)
+    x = mask.to(dtype)
     steps = torch.zeros_like(k_erode)
     for i in range(1, erode_max + 1):
-        eroded = erode_pool(x, footprint) if pooled else 1 - dilate_once(1 - x, footprint)
+        eroded = 1 - dilate(1 - x)  # a symmetric footprint erodes a mask as it dilates the rest
         go = (k_erode >= i) & (eroded != 0).flatten(1).any(1)
         steps = torch.where(go, i, steps)
         x = torch.where(go.view(-1, *(1,) * (x.ndim - 1)), eroded, x)
-    count = x.to(torch.uint8 if k_max < 255 else torch.int16, copy=True)
+    level = x.to(torch.uint8 if k_max < 255 else torch.int16, copy=True)
     for _ in range(k_max):
-        x = dilate_pool(x, footprint) if pooled else dilate_once(x, footprint)
-        count += x.to(count.dtype)
-    return Rings(count, steps, steps == k_erode)
+        x = dilate(x)
+        level += x.to(level.dtype)
+    return Rings(level, steps, steps == k_erode)
 
 
 def distance_mm(mask: Tensor, spacing: tuple[float, ...], reach: int) -> Tensor:
@@ -78,9 +78,7 @@ def distance_mm(mask: Tensor, spacing: tuple[float, ...], reach: int) -> Tensor:
     return torch.where(distance <= reach + _TOLERANCE, distance, torch.inf)
 
 
-def ring_count_mm(
-    mask: Tensor, k_erode: Tensor, erode_max: int, k_max: int, spacing: tuple[float, ...]
-) -> Rings:
+def ring_count_mm(mask: Tensor, k_erode: Tensor, erode_max: int, k_max: int, spacing: tuple[float, ...]) -> Rings:
     """As `ring_count`, with steps of one millimetre.
 
     Erosion by k takes away what lies within k mm of the outside; ring i holds what lies within i mm of the core.

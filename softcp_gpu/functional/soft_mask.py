@@ -153,9 +153,13 @@ def soften(lesion: Tensor, steps: Steps, footprint: str | Tensor, profile: str, 
     """
     chunk = max(1, _CACHE_BYTES // max(1, math.prod(lesion.shape[2:])))
     if may_read_values(lesion) and lesion.shape[0] > chunk:
-        parts = [soften(lesion[i : i + chunk], steps.rows(slice(i, i + chunk)), footprint, profile, on_small)
-                 for i in range(0, lesion.shape[0], chunk)]
-        return torch.cat([soft for soft, _ in parts]), Rings(*map(torch.cat, zip(*(rings for _, rings in parts), strict=True)))
+        parts = [
+            soften(lesion[i : i + chunk], steps.rows(slice(i, i + chunk)), footprint, profile, on_small)
+            for i in range(0, lesion.shape[0], chunk)
+        ]
+        return torch.cat([soft for soft, _ in parts]), Rings(
+            *map(torch.cat, zip(*(rings for _, rings in parts), strict=True))
+        )
     if steps.spacing is None:
         rings = ring_count(lesion, steps.k_erode, steps.erode_max, steps.k_max, footprint)
     else:
@@ -164,7 +168,7 @@ def soften(lesion: Tensor, steps: Steps, footprint: str | Tensor, profile: str, 
     table = table.to(torch.float64 if steps.alpha.dtype == torch.float64 else torch.float32)
     if on_small == "skip":
         table = table * rings.survives[:, None]
-    return table.gather(1, rings.count.flatten(1).long()).view(lesion.shape), rings
+    return table.gather(1, rings.level.flatten(1).long()).view(lesion.shape), rings
 
 
 def _soften_boxes(lesion: Tensor, steps: Steps, footprint: str | Tensor, profile: str, on_small: str) -> Tensor:

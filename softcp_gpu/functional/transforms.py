@@ -33,13 +33,13 @@ def transform_intensity(
 
 
 def transform_image(
-    image: Tensor, masks: tuple[Tensor | None, ...], params: ImageParams, radius: int, seed: Tensor, stream: int
-) -> tuple[Tensor, tuple[Tensor | None, ...]]:
+    image: Tensor, masks: tuple[Tensor, ...], params: ImageParams, radius: int, seed: Tensor, stream: int
+) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Crops and resizes back an image with its masks, then transforms its intensities.
 
     Args:
         image: (B, C, *spatial) floating.
-        masks: (B, 1, *spatial) each, or None. Floating ones (soft masks) are resampled linearly, others to the nearest.
+        masks: (B, 1, *spatial) each. Floating ones (soft masks) are resampled linearly, others to the nearest.
         params: the draws.
         radius: of the blur's kernel, pixels.
         seed, stream: of the noise field.
@@ -51,9 +51,7 @@ def transform_image(
     cropped = (params.crop_size != 1).any(1)
     matrix = crop_matrix(params.crop_size.double(), params.crop_start.double(), shape)
 
-    def resample(x: Tensor | None) -> Tensor | None:
-        if x is None:
-            return None
+    def resample(x: Tensor) -> Tensor:
         if x.is_floating_point():
             return where_active(cropped, x, lambda t, rows: warp(t, rows(matrix), "linear"))
         return where_active(cropped, x, lambda t, rows: warp(t.to(torch.float32), rows(matrix), "nearest").to(t.dtype))

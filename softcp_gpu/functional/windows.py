@@ -47,14 +47,16 @@ def window_index(origin: Tensor, size: tuple[int, ...], shape: tuple[int, ...]) 
     index = torch.zeros((batch,) + (1,) * axes, dtype=torch.int64, device=origin.device)
     inside = torch.ones_like(index, dtype=torch.bool)
     for axis, (length, frame) in enumerate(zip(size, shape, strict=True)):
-        view = (batch,) + tuple(length if a == axis else 1 for a in range(axes))
+        view = (batch, *(length if a == axis else 1 for a in range(axes)))
         line = (origin[:, axis, None] + torch.arange(length, device=origin.device)).view(view)
         inside = inside & (line >= 0) & (line < frame)
         index = index * frame + line.clamp(0, frame - 1)
     return index, inside
 
 
-def take_window(x: Tensor, origin: Tensor, size: tuple[int, ...], *, outside: Literal["zero", "border"] = "zero") -> Tensor:
+def take_window(
+    x: Tensor, origin: Tensor, size: tuple[int, ...], *, outside: Literal["zero", "border"] = "zero"
+) -> Tensor:
     """Cuts one window out of each sample.
 
     Args:

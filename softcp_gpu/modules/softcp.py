@@ -35,7 +35,7 @@ class SoftCP(nn.Module):
         lesion_labels: class id(s) of lesions in the masks; None: masks are binary.
         other_labels: further class ids that masks may hold; 0, 1 and the lesions' need no mention.
         match: "none", or "rim": shifts the lesion's intensities so that the tissue around it agrees with its new place.
-        object_transform: an `ObjectTransform`, its keywords as a dict, "default", or None: the lesion is pasted as it is.
+        object_transform: an `ObjectTransform`, its keywords as a dict, "default", or None: the lesion stays as it is.
         background_transform: an `ImageTransform`, its keywords, or None; acts on the image before pasting.
         image_transform: an `ImageTransform`, its keywords, or None; acts on the result.
 
@@ -148,9 +148,7 @@ class SoftCP(nn.Module):
         """
         if not self.training:
             return image, mask
-        out = self.augment(
-            image, mask, region, source_image=source_image, source_mask=source_mask, generator=generator
-        )
+        out = self.augment(image, mask, region, source_image=source_image, source_mask=source_mask, generator=generator)
         return out.image, out.mask
 
     def augment(

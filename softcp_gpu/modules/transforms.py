@@ -84,7 +84,9 @@ class ObjectTransform(nn.Module):
         """Radius of the blur's kernel, 0 if there is no blur to draw."""
         return _radius(self.ranges.blur_sigma_px) if "blur" in self.ranges.intensity else 0
 
-    def forward(self, image: Tensor, mask: Tensor, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, image: Tensor, mask: Tensor, *, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Transforms each image about its own lesion; its mask follows."""
         image, full = _checked(image, mask)
         seed = self.seeds.draw(image.shape[0], generator)
@@ -148,7 +150,9 @@ class ImageTransform(nn.Module):
         """Radius of the blur's kernel, 0 if there is no blur to draw."""
         return _radius(self.ranges.blur_sigma_px) if self.ranges.p_blur > 0 else 0
 
-    def forward(self, image: Tensor, mask: Tensor, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, image: Tensor, mask: Tensor, *, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Transforms each image; its mask follows the crop."""
         image, full = _checked(image, mask)
         seed = self.seeds.draw(image.shape[0], generator)
