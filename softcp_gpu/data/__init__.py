@@ -1,0 +1,39 @@
+"""2-D image data sets on disk: layouts found and read, new cases written alike, splits without leakage.
+
+Example:
+    >>> from softcp_gpu.data import find_layout, training_cases
+    >>> layout = find_layout("breast_ultrasound")  # doctest: +SKIP
+    >>> cases, problems = layout.cases("breast_ultrasound")  # doctest: +SKIP
+    >>> sample = layout.load(training_cases(cases)[0])  # doctest: +SKIP
+"""
+
+from softcp_gpu.data.cases import Case, Sample, check_size, check_sizes
+from softcp_gpu.data.errors import DataError, Problem
+from softcp_gpu.data.io import image_size, read_image, write_image
+from softcp_gpu.data.layout import Layout
+from softcp_gpu.data.layouts import LAYOUTS, find_layout
+from softcp_gpu.data.masks import MaskStyle, mask_style, read_colour_mask, read_mask, write_mask
+from softcp_gpu.data.split import Split, make_split, training_cases
+
+__all__ = [
+    "LAYOUTS",
+    "Case",
+    "DataError",
+    "Layout",
+    "MaskStyle",
+    "Problem",
+    "Sample",
+    "Split",
+    "check_size",
+    "check_sizes",
+    "find_layout",
+    "image_size",
+    "make_split",
+    "mask_style",
+    "read_colour_mask",
+    "read_image",
+    "read_mask",
+    "training_cases",
+    "write_image",
+    "write_mask",
+]

@@ -1,0 +1,82 @@
+"""One image on disk with its masks, and the same as pixels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from softcp_gpu.data.errors import DataError, Problem
+from softcp_gpu.data.io import image_size
+from softcp_gpu.data.masks import BLACK_AND_WHITE, MaskStyle
+
+_SYNTHETIC = re.compile(r"(^|_)synth_[A-Za-z0-9-]+$")
+
+
+@dataclass(frozen=True)
+class Case:
+    """An image on disk with the masks that belong to it."""
+
+    id: str  # unique in the data set, safe as a file name
+    image: Path
+    masks: tuple[Path, ...]  # their union is the lesion
+    layout: str
+    root: Path  # the folder that the layout starts in: new files repeat the paths below it
+    patient: str | None = None
+    split: str | None = None  # the data set's own: "train", "val" or "test"
+    style: MaskStyle = BLACK_AND_WHITE
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the file's name says that `Layout.save` wrote it."""
+        return _SYNTHETIC.search(self.image.stem) is not None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The pixels of a case."""
+
+    image: np.ndarray  # (H, W, 1 or 3), uint8 or uint16
+    lesion: np.ndarray  # (H, W) bool
+    region: np.ndarray | None = None  # (H, W) bool: the organ, where the data set has one
+
+
+Listing = tuple[list[Case], list[Problem]]
+
+
+def check_size(case: Case) -> None:
+    """Check by the files' headers that a case's masks have the size of its image.
+
+    Args:
+        case: any case.
+
+    Raises:
+        DataError: a size differs, or a header cannot be read.
+    """
+    height, width = image_size(case.image)
+    for path in case.masks:
+        if (found := image_size(path)) != (height, width):
+            raise DataError(path, f"{height} x {width} as in {case.image.name}", f"{found[0]} x {found[1]}")
+
+
+def check_sizes(cases: Iterable[Case]) -> Listing:
+    """Sort out, by headers alone, the cases that cannot be loaded: a quick look before a long run.
+
+    Args:
+        cases: any cases.
+
+    Returns:
+        The cases whose headers can be read and agree, and a problem for each of the others.
+    """
+    good, problems = [], []
+    for case in cases:
+        try:
+            check_size(case)
+        except DataError as error:
+            problems.append(Problem(Path(error.args[0]), str(error)))
+        else:
+            good.append(case)
+    return good, problems

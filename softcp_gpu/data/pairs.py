@@ -1,0 +1,161 @@
+"""Layouts of images beside masks in two folders: generic pairs, Kvasir-SEG, KiTS19 slices."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from softcp_gpu.data.cases import Case, Listing
+from softcp_gpu.data.errors import DataError, Problem
+from softcp_gpu.data.files import folders, image_files, match
+from softcp_gpu.data.io import LOSSY
+from softcp_gpu.data.layout import Layout
+from softcp_gpu.data.masks import MaskStyle, read_colour_mask
+
+_SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+class Pairs(Layout):
+    """`images/` and `masks/`, here or in the folders of a split; equal stems, or a mask's with a suffix."""
+
+    name = "pairs"
+    expects = (
+        "images/ and masks/ with equal names (masks also with _mask, _segmentation or _label), or these in train/, ..."
+    )
+    suffix = re.compile(r"_(mask|segmentation|label)$", re.IGNORECASE)
+
+    def parts(self, base: Path) -> list[tuple[Path, str | None]]:
+        """List the folders that hold `images/` and `masks/`, with their part of the split.
+
+        Args:
+            base: an existing folder.
+
+        Returns:
+            The folder itself without a split, or else those of its subfolders that a split is made of.
+        """
+        inner = [(folder, _SPLITS[folder.name.lower()]) for folder in folders(base) if folder.name.lower() in _SPLITS]
+        candidates = [(base, None), *inner]
+        found = [(folder, split) for folder, split in candidates if _has(folder, "images", "masks")]
+        return found[:1] if found and found[0][1] is None else found
+
+    def fits(self, folder: Path) -> bool:
+        """See `Layout.fits`."""
+        return bool(self.parts(folder))
+
+    def scan(self, base: Path) -> Listing:
+        """See `Layout.scan`."""
+        cases: list[Case] = []
+        problems: list[Problem] = []
+        for folder, split in self.parts(base):
+            images, unknown_images = image_files(folder / "images")
+            masks, unknown_masks = image_files(folder / "masks")
+            pairs, unmatched = match(images, masks, self.suffix)
+            problems += unknown_images + unknown_masks + unmatched
+            prefix = f"{folder.name}_" if split else ""  # train/images/1.png and test/images/1.png are two cases
+            cases += [Case(prefix + image.stem, image, found, self.name, base, split=split) for image, found in pairs]
+        return cases, problems
+
+    def targets(self, new_id: str, like: Case, source: Case | None) -> tuple[Path, Path]:
+        """See `Layout.targets`."""
+        mask = like.masks[0]
+        ending = mask.name[len(like.image.stem) :]  # "_segmentation.png"
+        image = like.image.relative_to(like.root).with_name(new_id + like.image.suffix)
+        return image, mask.relative_to(like.root).with_name(new_id + ending)
+
+
+class Kvasir(Pairs):
+    """Kvasir-SEG, as one set or divided: pairs whose masks are JPEG files, thresholded at 127."""
+
+    name = "kvasir"
+    expects = "images/ and masks/ of JPEG files, in train/, validation/, test/ or beside the file of the boxes"
+
+    def fits(self, folder: Path) -> bool:
+        """See `Layout.fits`."""
+        parts = self.parts(folder)
+        original = any(folder.glob("*bboxes.json"))
+        if not parts or (parts[0][1] is None and not original):
+            return False
+        masks = image_files(parts[0][0] / "masks")[0]
+        return bool(masks) and masks[0].suffix.lower() in LOSSY
+
+
+class Kits2d(Pairs):
+    """Slices of KiTS19: `masks/` in colours, and the patient's number before the `_` in the name."""
+
+    name = "kits2d"
+    expects = "images/ and masks/ named <patient>_<slice>, masks red (tumour), blue (kidney) and black"
+    number = re.compile(r"([^0-9]*[0-9]+)_")
+    colours = (("black", (0, 0, 0)), ("red", (255, 0, 0)), ("blue", (0, 0, 255)))
+    glances = 16  # masks to look at: a slice may be black
+
+    def fits(self, folder: Path) -> bool:
+        """See `Layout.fits`."""
+        if not _has(folder, "images", "masks"):
+            return False
+        masks = [path for path in image_files(folder / "masks")[0] if self.number.match(path.stem)]
+        return any(_shows_colours(path) for path in masks[: self.glances])
+
+    def parts(self, base: Path) -> list[tuple[Path, str | None]]:
+        """See `Pairs.parts`; these slices come without a split."""
+        return [(base, None)] if _has(base, "images", "masks") else []
+
+    def scan(self, base: Path) -> Listing:
+        """See `Layout.scan`."""
+        pairs, problems = super().scan(base)
+        cases = []
+        for case in pairs:
+            if number := self.number.match(case.id):
+                cases.append(Case(case.id, case.image, case.masks, self.name, base, patient=number[1]))
+            else:
+                problems.append(Problem(case.image, "expected a name <patient>_<slice>, found no number before a _"))
+        return cases, problems
+
+    def find_style(self, cases: Iterable[Case]) -> MaskStyle:
+        """See `Layout.find_style`; here the colours are fixed."""
+        return self.style
+
+    def read_labels(self, case: Case) -> tuple[np.ndarray, np.ndarray | None]:
+        """See `Layout.read_labels`."""
+        path = case.masks[0]
+        pixels = read_colour_mask(path)
+        black, red, blue = ((pixels == colour).all(axis=2) for _, colour in self.colours)
+        if not (known := black | red | blue).all():
+            y, x = np.argwhere(~known)[0]
+            names = ", ".join(f"{name} {colour}" for name, colour in self.colours)
+            raise DataError(path, f"only {names}", f"{tuple(pixels[y, x].tolist())} at row {y}, column {x}")
+        return red, blue
+
+    def encode_labels(self, like: Case, lesion: np.ndarray, region: np.ndarray | None) -> np.ndarray:
+        """See `Layout.encode_labels`."""
+        if region is None or region.shape != lesion.shape:
+            found = "none" if region is None else str(region.shape)
+            raise DataError(like.root, f"a region (the kidney) of shape {lesion.shape}", found)
+        black, red, blue = (np.array(colour, dtype=np.uint8) for _, colour in self.colours)
+        return np.where(lesion[:, :, None], red, np.where(region[:, :, None], blue, black))
+
+    def targets(self, new_id: str, like: Case, source: Case | None) -> tuple[Path, Path]:
+        """See `Layout.targets`."""
+        return super().targets(f"{like.patient}_{new_id}", like, source)
+
+
+def _has(folder: Path, *names: str) -> bool:
+    return all((folder / name).is_dir() for name in names)
+
+
+def _shows_colours(path: Path) -> bool:
+    try:
+        pixels = read_colour_mask(path)
+    except DataError:
+        return False
+    return any((pixels == colour).all(axis=2).any() for _, colour in Kits2d.colours[1:])

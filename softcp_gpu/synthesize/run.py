@@ -1,0 +1,209 @@
+"""The run: check everything, make one sample after the other, write each with its record."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import softcp_gpu
+from softcp_gpu.data import DataError, Layout, Problem, Sample, check_sizes, find_layout, manifest
+from softcp_gpu.modules import SoftCP
+from softcp_gpu.synthesize.pair import LESION, Pasted, paste_pair
+from softcp_gpu.synthesize.plan import Pair, Pairing, sample_count, sort_out, split_cases
+
+TRIES = 8  # pairs that are tried for one sample before it is given up
+
+
+@dataclass
+class Summary:
+    """What a run did; `summary.json` holds it too."""
+
+    layout: str
+    real: int
+    requested: int
+    split: str
+    problems: list[Problem] = field(default_factory=list)
+    statuses: Counter[str] = field(default_factory=Counter)  # of the samples, after their last try
+    tries: Counter[str] = field(default_factory=Counter)  # of every single try
+
+    @property
+    def written(self) -> int:
+        """Samples that were pasted and saved."""
+        return self.statuses["pasted"]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A finished sample, for pictures and progress."""
+
+    number: int
+    status: str
+    background: Sample | None  # None: could not be read
+    pasted: Pasted | None  # None: no try was pasted
+
+
+def synthesize(
+    data: Path | str,
+    out: Path | str,
+    *,
+    layout: str | None = None,
+    ratio: str = "3:1",
+    count: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    config: Mapping[str, Any] | None = None,
+    split: str = "auto",
+    overwrite: bool = False,
+    on_sample: Callable[[Summary, Shown], None] | None = None,
+) -> Summary:
+    """Makes a synthetic set from the training part of a data set.
+
+    Every sample pastes the lesion of one training case into another one. It depends on (data, config, seed, its
+    number) alone.
+
+    Args:
+        data: the data set's folder.
+        out: where to; a new or empty folder, neither inside `data` nor around it.
+        layout: one of `softcp_gpu.data.LAYOUTS`; None: found by looking.
+        ratio: real : synthetic, such as "3:1".
+        count: number of samples, instead of a ratio.
+        seed: of the run.
+        device: "cpu", "cuda", ..., or "auto": CUDA if there is one.
+        config: keywords of `SoftCP`; `p` is 1 here whatever it says, and the layout sets the labels.
+        split: where sources and backgrounds come from. "auto": the training part of the data set's own split, or every
+            case if it has none; "all": every case; "5:1:1": train : val : test, whole patients, by chance; or a JSON
+            file {"train": [...], "val": [...], "test": [...]} with ids or patients.
+        overwrite: may remove what an earlier run wrote to `out`.
+        on_sample: called after each sample.
+
+    Returns:
+        Counts and problems. `out` holds the images and masks, `samples.jsonl`, `summary.json` and `split.json`.
+
+    Raises:
+        DataError: nothing can be made from the folder, or `out` is in use.
+        ValueError: an argument, or a keyword of the config.
+    """
+    data, out = Path(data), Path(out)
+    aug, where = make_augmentation(config or {}), choose_device(device)
+    found = find_layout(data, layout)
+    cases, problems = found.cases(data)
+    parts, how = split_cases(cases, split, seed)
+    train, broken = check_sizes(parts.train)
+    backgrounds, sources, unreadable = sort_out(found, train)
+    pairing = Pairing(backgrounds, sources, seed)
+    pairing.check(data)
+    summary = Summary(found.name, len(train), sample_count(len(train), ratio, count), how)
+    summary.problems += [*problems, *broken, *unreadable]
+
+    _check_apart(data, out)
+    manifest.prepare_folder(out, overwrite)
+    (out / manifest.SAMPLES).touch()
+    manifest.write_json(
+        out / manifest.SPLIT, {part: [case.id for case in group] for part, group in parts._asdict().items()}
+    )
+    for number in range(summary.requested):
+        shown, record = _make_sample(number, pairing, found, aug, where, out, summary)
+        manifest.append_line(out / manifest.SAMPLES, record)
+        summary.statuses[shown.status] += 1
+        if on_sample:
+            on_sample(summary, shown)
+    manifest.write_json(out / manifest.SUMMARY, _report(summary, aug, seed, config or {}, where))
+    return summary
+
+
+def make_augmentation(config: Mapping[str, Any]) -> SoftCP:
+    """SoftCP from its keywords; what it does not know is refused."""
+    for name in ("lesion_labels", "other_labels"):
+        if name in config:
+            raise ValueError(f"config: expected no {name}, the layout sets the labels, found {config[name]!r}")
+    try:
+        return SoftCP(**{**config, "p": 1.0}, lesion_labels=LESION)
+    except TypeError as error:
+        raise ValueError(f"config: expected keywords of SoftCP and its transforms, found: {error}") from error
+
+
+def choose_device(name: str) -> torch.device:
+    """A device by name; "auto" is CUDA if there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.zeros(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device: expected one that this machine has, found {name!r} ({reason})") from error
+
+
+def _check_apart(data: Path, out: Path) -> None:
+    here, there = data.resolve(), out.resolve()
+    if there == here or here in there.parents or there in here.parents:
+        raise DataError(out, "an output folder apart from the data set", f"{data} inside or around it")
+
+
+def _make_sample(
+    number: int, pairing: Pairing, layout: Layout, aug: SoftCP, device: torch.device, out: Path, summary: Summary
+) -> tuple[Shown, dict[str, Any]]:
+    """Tries pairs until one can be pasted, and saves it; an unreadable file costs a try and is reported once."""
+    tries: list[dict[str, str]] = []
+    background, pasted, skipped = None, None, 0
+    for attempt in range(TRIES):
+        pair = pairing.draw(number, attempt, skipped)
+        status = "unreadable"
+        try:
+            background = None
+            background = layout.load(pair.background)
+            pasted = paste_pair(aug, background, layout.load(pair.source), pair.seed, device)
+            status = pasted.status
+        except DataError as error:
+            skipped += background is None
+            problem = Problem(Path(error.args[0]), str(error))
+            summary.problems += [] if problem in summary.problems else [problem]
+        summary.tries[status] += 1
+        tries.append({"background": pair.background.id, "source": pair.source.id, "status": status})
+        if status == "pasted":
+            break
+    new_id = f"synth_{number:06d}"
+    record: dict[str, Any] = {"id": new_id, "status": status, "tries": tries}
+    if pasted is None or status != "pasted":
+        return Shown(number, status, background, None), {**record, "files": {}}
+    return Shown(number, status, background, pasted), {**record, **_save(new_id, pair, pasted, layout, out)}
+
+
+def _save(new_id: str, pair: Pair, pasted: Pasted, layout: Layout, out: Path) -> dict[str, Any]:
+    """Writes a sample in the data set's own format; returns what its record says about it."""
+    sample = pasted.sample
+    paths = layout.save(out, new_id, pair.background, sample.image, sample.lesion, sample.region, source=pair.source)
+    names = dict(zip(("image", "mask"), paths, strict=True))
+    return {
+        "background": {"id": pair.background.id, "patient": pair.background.patient},
+        "source": {"id": pair.source.id, "patient": pair.source.patient},
+        "seed": pair.seed,
+        "placement": manifest.plain(pasted.output.placement),
+        "params": manifest.plain(pasted.output.params),
+        "files": {kind: path.relative_to(out).as_posix() for kind, path in names.items()},
+        "sha256": {kind: manifest.sha256(path) for kind, path in names.items()},
+    }
+
+
+def _report(
+    summary: Summary, aug: SoftCP, seed: int, config: Mapping[str, Any], device: torch.device
+) -> dict[str, Any]:
+    return {
+        "softcp_gpu": softcp_gpu.__version__,
+        "layout": summary.layout,
+        "split": summary.split,
+        "seed": seed,
+        "device": str(device),
+        "config": dict(config),
+        "augmentation": repr(aug).splitlines(),
+        "real": summary.real,
+        "requested": summary.requested,
+        "written": summary.written,
+        "statuses": dict(summary.statuses),
+        "tries": dict(summary.tries),
+        "problems": [{"path": str(problem.path), "reason": problem.reason} for problem in summary.problems],
+    }

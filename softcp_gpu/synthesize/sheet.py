@@ -1,0 +1,83 @@
+"""The contact sheet: a page on which a person can judge a run.
+
+One row per sample: background, source, soft mask, result with the label's contour, and the result's pasted place
+magnified, without a line that would hide a seam.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from softcp_gpu.data.io import replacing
+from softcp_gpu.synthesize.pair import Pasted
+from softcp_gpu.synthesize.run import Shown
+
+TITLES = ("background", "source", "soft mask", "result and label", "result, magnified")
+_LABEL, _REGION = "#ffd400", "#37a7ff"
+
+
+def draw_sheet(path: Path, samples: Sequence[Shown], title: str) -> None:
+    """Writes a contact sheet.
+
+    Args:
+        path: a PNG file; replaced if it is there.
+        samples: those with a result are shown, in order.
+        title: one line above.
+    """
+    rows = [(s, s.background, s.pasted) for s in samples if s.pasted is not None and s.background is not None]
+    with matplotlib.rc_context({"font.size": 8}), replacing(path) as temporary:
+        figure = Figure(figsize=(2.2 * len(TITLES), 2.2 * max(1, len(rows)) + 0.6), layout="constrained")
+        figure.suptitle(title)
+        grid = figure.subplots(max(1, len(rows)), len(TITLES), squeeze=False)
+        for axes in grid.flat:
+            axes.set_axis_off()
+        for axes, name in zip(grid[0], TITLES, strict=True):
+            axes.set_title(name)
+        for line, (shown, background, pasted) in zip(grid, rows, strict=False):
+            window = _shared_window(background.image, pasted)
+            _image(line[0], background.image, window)
+            _contour(line[0], background.region, _REGION)
+            _contour(line[0], background.lesion, _LABEL)
+            _image(line[1], pasted.source.image, window)
+            _contour(line[1], pasted.source.lesion, _LABEL)
+            line[2].imshow(pasted.soft_mask, cmap="magma", vmin=0, vmax=1)
+            _image(line[3], pasted.sample.image, window)
+            _contour(line[3], pasted.sample.lesion, _LABEL)
+            rows_, columns = _surroundings(pasted.soft_mask)
+            _image(line[4], pasted.sample.image[rows_, columns], window)
+            line[0].text(0.02, 0.97, f"#{shown.number}", color="white", va="top", transform=line[0].transAxes)
+        figure.savefig(temporary, dpi=110)
+
+
+def _shared_window(image: np.ndarray, pasted: Pasted) -> tuple[float, float]:
+    """Grey levels to show as black and white: the same for all pictures of a row, so that they can be compared."""
+    values = np.concatenate([image.ravel(), pasted.source.image.ravel()])
+    return float(values.min()), float(max(values.max(), values.min() + 1))
+
+
+def _image(axes: Axes, image: np.ndarray, window: tuple[float, float]) -> None:
+    low, high = window
+    unit = ((image.astype(np.float32) - low) / (high - low)).clip(0, 1)
+    axes.imshow(unit[..., 0] if unit.shape[2] == 1 else unit, cmap="gray", vmin=0, vmax=1)
+
+
+def _contour(axes: Axes, mask: np.ndarray | None, colour: str) -> None:
+    if mask is not None and mask.any() and not mask.all():
+        axes.contour(mask, levels=[0.5], colors=[colour], linewidths=0.8)
+
+
+def _surroundings(soft_mask: np.ndarray) -> tuple[slice, slice]:
+    """The pasted place and half as much again around it."""
+    spans = []
+    for axis in (0, 1):
+        hit = np.flatnonzero(soft_mask.any(axis=1 - axis))
+        first, last = (int(hit[0]), int(hit[-1]) + 1) if hit.size else (0, soft_mask.shape[axis])
+        spare = max(8, (last - first) // 2)
+        spans.append(slice(max(0, first - spare), min(soft_mask.shape[axis], last + spare)))
+    return spans[0], spans[1]
