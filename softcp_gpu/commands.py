@@ -15,8 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-import softcp_gpu
-from softcp_gpu import phantoms
+from softcp_gpu import __version__, phantoms
 from softcp_gpu.data import LAYOUTS, Case, DataError, manifest, write_image, write_mask
 from softcp_gpu.synthesize import Shown, Summary, synthesize
 from softcp_gpu.synthesize.sheet import draw_sheet
@@ -39,7 +38,7 @@ SheetRows = Annotated[int, typer.Option("--sheet", min=0, help="Rows of the cont
 def version(show: Annotated[bool, typer.Option("--version", help="Show the version.")] = False) -> None:
     """Soft-CP: soft copy-paste augmentation for medical lesion segmentation."""
     if show:
-        console.print(softcp_gpu.__version__)
+        console.print(__version__)
         raise typer.Exit
 
 
@@ -66,6 +65,10 @@ def synthesize_command(
             "of train:val:test such as 5:1:1, whole patients; or a JSON file with the ids or patients of each part."
         ),
     ] = "auto",
+    region: Annotated[
+        str,
+        typer.Option(help="What lesions must touch. auto: the data set's organ, else the body in the image; none."),
+    ] = "auto",
     overwrite: Overwrite = False,
     sheet: SheetRows = 8,
 ) -> None:
@@ -82,6 +85,7 @@ def synthesize_command(
             device=device,
             config=read_config(config),
             split=split,
+            region=region,
             overwrite=overwrite,
             on_sample=on_sample,
         )
@@ -180,7 +184,8 @@ def _run(run: Callable[[Callable[[Summary, Shown], None]], Summary], out: Path, 
 
 
 def _show(summary: Summary, out: Path, sheet: bool) -> None:
-    table = Table("status", "samples", "tries", title=f"{summary.layout}, split: {summary.split}", title_justify="left")
+    console.print(f"layout: {summary.layout}\nsplit: {summary.split}\nregion: {summary.region}")
+    table = Table("status", "samples", "tries")
     for status in summary.tries:
         table.add_row(status, str(summary.statuses[status]), str(summary.tries[status]))
     console.print(table)
@@ -190,6 +195,8 @@ def _show(summary: Summary, out: Path, sheet: bool) -> None:
         errors.print(
             f"[yellow]left out:[/] {len(summary.problems) - SHOWN_PROBLEMS} more, listed in {manifest.SUMMARY}"
         )
+    if summary.tries["no_legal_place"] > summary.tries["pasted"]:
+        console.print("Most tries found no legal place: see min_region_overlap and max_lesion_overlap (--config).")
     console.print(f"{summary.written} of {summary.requested} samples in {escape(str(out))}", soft_wrap=True)
     if sheet:
         console.print(f"picture: {escape(str((out / manifest.SHEET).resolve()))}", soft_wrap=True)

@@ -42,7 +42,7 @@ def prepare_folder(out: Path, overwrite: bool) -> None:
         raise DataError(out, "a folder or nothing", "a file")
     if out.exists() and any(out.iterdir()):
         if not overwrite:
-            raise DataError(out, "an empty folder or none (or the wish to overwrite an earlier run)", "files in it")
+            raise DataError(out, "an empty folder or none, unless overwriting is asked for", "files in it")
         if not (out / SAMPLES).is_file():
             raise DataError(out, f"a folder that an earlier run wrote, with {SAMPLES}", "other files")
         _remove_run(out)

@@ -100,8 +100,6 @@ def mask_style(path: Path | str) -> MaskStyle | None:
         DataError: as for `read_mask`.
     """
     raster = decode(Path(path))
-    if raster.bits == 1:
-        return MaskStyle(bits=1)
     values = _single_values(path, raster)
     if not _lesion(path, raster, values).any():
         return None

@@ -87,8 +87,8 @@ class Isic(Layout):
     name = "isic"
     expects = "ISIC*_<Training|Validation|Test>_<Data|Input>/NAME.jpg and ISIC*_GroundTruth/NAME_segmentation.png"
     suffix = re.compile(r"_segmentation$", re.IGNORECASE)
-    inputs = re.compile(r"ISIC.*_(Training|Validation|Test)(_v[0-9])?_(Data|Input)$")
-    truths = re.compile(r"ISIC(?!.*(Task2|Part[23])).*_(Training|Validation|Test)(_v[0-9])?_(Part1_)?GroundTruth$")
+    inputs = re.compile(r"ISIC(?!.*(Task|Part)[23]).*_(Training|Validation|Test)(_v[0-9])?_(Data|Input)$")
+    truths = re.compile(r"ISIC(?!.*(Task|Part)[23]).*_(Training|Validation|Test)(_v[0-9])?_(Part1_)?GroundTruth$")
     year = re.compile(r"20[0-9]{2}")
     splits = (("Training", "train"), ("Validation", "val"), ("Test", "test"))
 

@@ -10,13 +10,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from softcp_gpu.functional.execution import may_read_values
+from softcp_gpu.functional import execution
 from softcp_gpu.functional.geometry import compose, translation, warp
+from softcp_gpu.functional.lesion import Lesion, lesion_of, transformed_lesion
+from softcp_gpu.functional.overlap import Overlaps, overlaps_at, within_bounds
 from softcp_gpu.functional.paste import hard_union, match_rim, soft_paste
-from softcp_gpu.functional.placement import Overlaps, find_origin, overlaps_at, within_bounds
+from softcp_gpu.functional.placement import find_origin
 from softcp_gpu.functional.soft_mask import Steps, soften
-from softcp_gpu.functional.transforms import lesion_canvas, transform_image, transform_intensity
-from softcp_gpu.functional.windows import bounding_box, put_window, surrounding_window, take_window, window_index
+from softcp_gpu.functional.transforms import transform_image, transform_intensity
+from softcp_gpu.functional.windows import put_window, surrounding_window, take_window, window_index
 from softcp_gpu.types import ImageParams, PasteConfig, PasteParams, PlacementRecord, SoftCPOutput, Status
 
 # Streams of each sample's seed that noise fields are read from; sampling.py keeps its draws below.
@@ -31,25 +33,6 @@ class Inputs(NamedTuple):
     region: Tensor | None  # (B, 1, *spatial) bool
     source_image: Tensor  # (B, C, *spatial) floating
     source_mask: Tensor  # (B, 1, *spatial)
-
-
-class Lesion(NamedTuple):
-    """The transformed lesion of each source, and where it would lie without being moved."""
-
-    labels: Tensor  # (B, 1, *window): class id of each of its pixels, its box at the first corner
-    size: Tensor  # (B, n) int64: its box
-    home: Tensor  # (B, n) int64: first pixel of the box, not moved
-    matrix: Tensor | None  # (B, n + 1, n + 1): source to frame, not moved; None for the identity
-    area: Tensor  # (B,) int64: its pixels
-    found: Tensor  # (B,) bool: the source has a lesion
-
-
-def lesion_of(mask: Tensor, lesion_labels: tuple[int, ...] | None) -> Tensor:
-    """Where a label map shows a lesion: its value is one of the ids, or, without ids, not 0."""
-    if lesion_labels is None:
-        return mask != 0
-    hits = [mask == label for label in lesion_labels]
-    return torch.stack(hits).any(0)
 
 
 def soft_cp(
@@ -112,7 +95,7 @@ def _paste_drawn(
     config: PasteConfig,
 ) -> SoftCPOutput:
     """Pastes where `params.apply` says so; where values may be read, the other samples cost nothing."""
-    if not may_read_values(image):
+    if not execution.may_read_values(image):
         source = params.source_index
         return _paste(Inputs(image, mask, region, source_image[source], source_mask[source]), params, config)
     rows = params.apply.nonzero().flatten()
@@ -152,7 +135,7 @@ def _paste_drawn(
 def _paste(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutput:
     """Stages 2 to 7."""
     shape, work = tuple(x.image.shape[2:]), _work_dtype(x.image)
-    lesion = _transformed_lesion(x.source_mask, params, config)
+    lesion = transformed_lesion(x.source_mask, params, config)
     others = lesion_of(x.mask, config.lesion_labels)
     origin, legal, counts = _place(lesion, x.region, others, shape, params, config)
 
@@ -202,23 +185,6 @@ def _place(
         return origin, legal, overlaps_at(window, origin, shape, region, others)
     counts = overlaps_at(window, lesion.home, shape, region, others)
     return lesion.home, within_bounds(counts, lesion.area, config.bounds, region), counts
-
-
-def _transformed_lesion(source_mask: Tensor, params: PasteParams, config: PasteConfig) -> Lesion:
-    """Warps the hard lesion, once, and cuts it out with its box at the window's corner."""
-    found = lesion_of(source_mask, config.lesion_labels)
-    labels = torch.where(found, source_mask, 0).to(torch.float32)
-    canvas, home, matrix = labels, torch.zeros((), dtype=torch.int64, device=labels.device), None
-    if params.object is not None:
-        canvas, home, matrix = lesion_canvas(labels, params.object.rigid)
-    start, size, _ = bounding_box(canvas > 0)
-    if may_read_values(size):
-        window = tuple(max(1, length) for length in size.amax(0).tolist())
-    else:
-        whole = config.bounds.min_visible == 1.0 and isinstance(config.bounds.min_visible, float)
-        window = tuple(source_mask.shape[2:]) if whole else tuple(canvas.shape[2:])
-    area = (canvas > 0).flatten(1).sum(1)
-    return Lesion(take_window(canvas, start, window), size, home + start, matrix, area, found.flatten(1).any(1))
 
 
 def _source_tile(

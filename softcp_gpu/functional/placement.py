@@ -11,25 +11,13 @@ All bounds are inclusive. An int counts pixels, a float is a fraction of the les
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
-from softcp_gpu.functional.execution import may_read_values
-from softcp_gpu.functional.windows import bounding_box, take_window, window_index
+from softcp_gpu.functional import execution
+from softcp_gpu.functional.overlap import Lags, Overlaps, fast_length, overlap_maps, overlaps_at, within_bounds
+from softcp_gpu.functional.windows import bounding_box, take_window
 from softcp_gpu.types import Bounds
-
-_FLOAT32_EXACT = 1 << 32  # product of the two sizes up to which a float32 FFT keeps counts within 0.1 of the truth
-
-
-class Overlaps(NamedTuple):
-    """Pixels of the lesion at one or more offsets, int64 each, all of one shape."""
-
-    visible: Tensor
-    region: Tensor
-    lesion: Tensor
 
 
 def legal_offsets(
@@ -68,7 +56,12 @@ def legal_offsets(
     """
     bounds = Bounds(min_region_overlap, max_lesion_overlap, min_visible)
     area = lesion.flatten(1).sum(1)
-    legal = within_bounds(_overlap_maps(lesion, region, other_lesions, tuple(lesion.shape[2:])), area, bounds, region)
+    shape = tuple(lesion.shape[2:])
+    full = tuple(2 * length - 1 for length in shape)
+    lags = Lags(tuple(1 - length for length in shape), full, tuple(map(fast_length, full)))
+    legal = within_bounds(
+        overlap_maps(lesion, torch.ones_like(lesion), region, other_lesions, lags), area, bounds, region
+    )
     if in_place:
         middle = torch.zeros(legal.shape[1:], dtype=torch.bool, device=legal.device)
         middle[tuple(length // 2 for length in middle.shape)] = True
@@ -126,49 +119,44 @@ def find_origin(
     Returns:
         origin (B, n) int64, where the box begins in the frame, and found (B,) bool.
     """
-    first, span = _rectangle(size, shape, region, bounds)
+    first, span = _rectangle(size, area, shape, region, other_lesions, bounds)
     candidates = first[:, None] + (candidate_u * span[:, None]).to(torch.int64)
-    possible = (span > 0).all(1) & (area > 0)
-    if may_read_values(window):
-        return _search(window, shape, region, other_lesions, bounds, candidates, rank_u, area, possible)
-    legal = within_bounds(_overlap_maps(window, region, other_lesions, shape), area, bounds, region)
-    reach = torch.tensor(window.shape[2:], device=window.device) - 1
+    if execution.may_read_values(window):
+        return _search(window, area, shape, region, other_lesions, bounds, candidates, rank_u, first, span)
+    if _whole(bounds):  # places outside the rectangle may wrap around: they do not count
+        lags = Lags((0,) * len(shape), shape, tuple(map(fast_length, shape)))
+    else:
+        reach = tuple(window.shape[2:])
+        full = tuple(length + w - 1 for length, w in zip(shape, reach, strict=True))
+        lags = Lags(tuple(1 - w for w in reach), full, tuple(map(fast_length, full)))
+    frame = torch.ones((window.shape[0], 1, *shape), dtype=torch.bool, device=window.device)
+    legal = within_bounds(overlap_maps(window, frame, region, other_lesions, lags), area, bounds, region)
+    start = torch.tensor(lags.first, device=window.device)
+    legal = legal & _inside(first - start, span, lags.number)
     at = torch.zeros_like(candidates[..., 0])
-    for axis, length in enumerate(legal.shape[1:]):
-        at = at * length + (candidates + reach)[..., axis].clamp(0, length - 1)
-    hit = legal.flatten(1).gather(1, at) & possible[:, None]
+    for axis, length in enumerate(lags.number):
+        at = at * length + (candidates - start)[..., axis].clamp(0, length - 1)
+    hit = legal.flatten(1).gather(1, at)
     accepted = candidates.gather(1, hit.int().argmax(1)[:, None, None].expand(-1, 1, candidates.shape[2]))[:, 0]
     index, found = _draw_index(legal, rank_u)
-    return torch.where(hit.any(1)[:, None], accepted, index - reach), hit.any(1) | (found & possible)
-
-
-def overlaps_at(
-    window: Tensor, origin: Tensor, shape: tuple[int, ...], region: Tensor | None, other_lesions: Tensor | None
-) -> Overlaps:
-    """Counts at one place of each sample; `origin` is (B, n), the counts are (B,)."""
-    size = tuple(window.shape[2:])
-    visible = window & window_index(origin, size, shape)[1][:, None]
-
-    def count(frame: Tensor | None) -> Tensor:
-        shared = torch.zeros_like(visible) if frame is None else visible & take_window(frame, origin, size)
-        return shared.flatten(1).sum(1)
-
-    return Overlaps(visible.flatten(1).sum(1), count(region), count(other_lesions))
+    return torch.where(hit.any(1)[:, None], accepted, index + start), found
 
 
 def _search(
     window: Tensor,
+    area: Tensor,
     shape: tuple[int, ...],
     region: Tensor | None,
     other_lesions: Tensor | None,
     bounds: Bounds,
     candidates: Tensor,
     rank_u: Tensor,
-    area: Tensor,
-    possible: Tensor,
+    first: Tensor,
+    span: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Candidates one after the other for the samples that still look, then the map for what is left."""
-    origin, found = torch.zeros_like(candidates[:, 0]), torch.zeros_like(possible)
+    """Candidates one after the other for the samples that still look, then a map of what the rectangles hold."""
+    origin, found = torch.zeros_like(first), torch.zeros_like(area, dtype=torch.bool)
+    possible = (span > 0).all(1)
 
     def pick(t: Tensor | None, rows: Tensor) -> Tensor | None:
         return None if t is None else t.index_select(0, rows)
@@ -181,79 +169,61 @@ def _search(
         counts = overlaps_at(window[rows], here, shape, pick(region, rows), pick(other_lesions, rows))
         legal = within_bounds(counts, area[rows], bounds, region)
         origin[rows[legal]], found[rows[legal]] = here[legal], True
-    rows = (possible & ~found).nonzero().flatten()
-    if rows.numel():
-        maps = _overlap_maps(window[rows], pick(region, rows), pick(other_lesions, rows), shape)
+    for row in (possible & ~found).nonzero().flatten():  # few: one by one, each on a map no larger than it must be
+        rows = row[None]
+        count = tuple(span[row].tolist())
+        frame = tuple(places + w - 1 for places, w in zip(count, window.shape[2:], strict=True))
+        part = [None if t is None else take_window(t[rows], first[rows], frame) for t in (region, other_lesions)]
+        lags = Lags((0,) * len(frame), count, tuple(map(fast_length, frame)))
+        visible = _inside(-first[rows], torch.tensor([shape]), frame)[:, None]
+        maps = overlap_maps(window[rows], visible, part[0], part[1], lags)
         index, ok = _draw_index(within_bounds(maps, area[rows], bounds, region), rank_u[rows])
-        origin[rows], found[rows] = index - (torch.tensor(window.shape[2:]) - 1), ok
+        origin[rows], found[rows] = first[rows] + index, ok
     return origin, found
 
 
-def _rectangle(size: Tensor, shape: tuple[int, ...], region: Tensor | None, bounds: Bounds) -> tuple[Tensor, Tensor]:
-    """First origin and number of origins per axis, (B, n) each, of a rectangle that holds every legal origin."""
+def _rectangle(
+    size: Tensor,
+    area: Tensor,
+    shape: tuple[int, ...],
+    region: Tensor | None,
+    other_lesions: Tensor | None,
+    bounds: Bounds,
+) -> tuple[Tensor, Tensor]:
+    """First place and number of places per axis, (B, n) each, of a rectangle that holds every legal place.
+
+    It is empty where simple counts already tell that there is none.
+    """
     frame = torch.tensor(shape, device=size.device)
-    whole = bounds.min_visible == 1.0 and isinstance(bounds.min_visible, float)
-    first = torch.zeros_like(size) if whole else 1 - size
-    last = frame - size if whole else (frame - 1).expand_as(size)
+    first = torch.zeros_like(size) if _whole(bounds) else 1 - size
+    last = frame - size if _whole(bounds) else (frame - 1).expand_as(size)
     if region is not None and bounds.min_region_overlap > 0:
         start, extent, filled = bounding_box(region)
         first = torch.maximum(first, start - size + 1)
         last = torch.where(filled[:, None], torch.minimum(last, start + extent - 1), first - 1)
-    return first, (last - first + 1).clamp(min=0)
+    span = (last - first + 1).clamp(min=0)
+    # At best the lesion covers the whole region, and of the other lesions only what finds no room beside them.
+    inside = torch.zeros_like(area) if region is None else torch.minimum(area, region.flatten(1).sum(1))
+    taken = torch.zeros_like(area) if other_lesions is None else other_lesions.flatten(1).sum(1)
+    crowded = (area + taken - frame.prod()).clamp(min=0) if _whole(bounds) else torch.zeros_like(area)
+    best = Overlaps(area, inside, crowded)
+    return first, span * within_bounds(best, area, bounds, region)[:, None]
 
 
-def within_bounds(counts: Overlaps, area: Tensor, bounds: Bounds, region: Tensor | None) -> Tensor:
-    """Whether the counts at each offset, (B, ...), obey all bounds."""
-    area = area.view(-1, *(1,) * (counts.visible.ndim - 1))
-
-    def bound(value: int | float) -> Tensor:
-        # A fraction of the area is a real number: the slack below only absorbs the rounding of that product.
-        return torch.full_like(area, value, dtype=torch.float64) if isinstance(value, int) else area.double() * value
-
-    legal = (area > 0) & (counts.visible >= bound(bounds.min_visible) - 1e-6)
-    if region is not None:
-        legal = legal & (counts.region >= bound(bounds.min_region_overlap) - 1e-6)
-    return legal & (counts.lesion <= bound(bounds.max_lesion_overlap) + 1e-6)
+def _whole(bounds: Bounds) -> bool:
+    """Whether the lesion must lie in the frame as a whole."""
+    return isinstance(bounds.min_visible, float) and bounds.min_visible == 1.0
 
 
-def _overlap_maps(
-    window: Tensor, region: Tensor | None, other_lesions: Tensor | None, shape: tuple[int, ...]
-) -> Overlaps:
-    """Counts at every origin from 1 - w to L - 1 per axis, (B, L + w - 1, ...) each."""
-    everywhere = torch.ones((1, 1, *shape), dtype=torch.bool, device=window.device)
-    frames = [everywhere.expand(window.shape[0], *everywhere.shape[1:])]
-    frames += [frame for frame in (region, other_lesions) if frame is not None]
-    counts = _correlate(torch.cat(frames, 1), window).unbind(1)
-    zero = torch.zeros_like(counts[0])
-    rest = iter(counts[1:])
-    return Overlaps(counts[0], zero if region is None else next(rest), zero if other_lesions is None else next(rest))
-
-
-def _correlate(frames: Tensor, window: Tensor) -> Tensor:
-    """Full cross-correlation, (B, F, *L) with (B, 1, *w) to (B, F, L + w - 1, ...), exact for 0/1 inputs."""
-    axes = tuple(range(2, window.ndim))
-    full = [frames.shape[a] + window.shape[a] - 1 for a in axes]
-    fast = [_fast_length(length) for length in full]
-    small = math.prod(frames.shape[2:]) * math.prod(window.shape[2:]) <= _FLOAT32_EXACT
-    dtype = torch.float32 if small else torch.float64
-    spectrum = torch.fft.rfftn(window.flip(axes).to(dtype), s=fast, dim=axes)
-    product = torch.fft.rfftn(frames.to(dtype), s=fast, dim=axes) * spectrum
-    counts = torch.fft.irfftn(product, s=fast, dim=axes).round().to(torch.int64)
-    for axis, length in zip(axes, full, strict=True):
-        counts = counts.narrow(axis, 0, length)
-    return counts
-
-
-def _fast_length(length: int) -> int:
-    """The next length without a prime factor above 5: what FFTs are quick at."""
-    while True:
-        rest = length
-        for factor in (2, 3, 5):
-            while rest % factor == 0:
-                rest //= factor
-        if rest == 1:
-            return length
-        length += 1
+def _inside(first: Tensor, span: Tensor, size: tuple[int, ...]) -> Tensor:
+    """(B, *size) bool: a rectangle of each sample, given by its first corner and its lengths, (B, n) each."""
+    axes = len(size)
+    inside = torch.ones((1,) * (axes + 1), dtype=torch.bool, device=first.device)
+    for axis, length in enumerate(size):
+        place = torch.arange(length, device=first.device) - first[:, axis, None]
+        line = (place >= 0) & (place < span[:, axis, None])
+        inside = inside & line.view(-1, *(length if a == axis else 1 for a in range(axes)))
+    return inside
 
 
 def _draw_index(legal: Tensor, rank_u: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from softcp_gpu import checks
-from softcp_gpu.functional.execution import may_read_values
+from softcp_gpu.functional import execution
 from softcp_gpu.functional.rings import Rings, ring_count, ring_count_mm
 from softcp_gpu.functional.windows import bounding_box, put_window, surrounding_window, take_window
 
@@ -127,7 +127,7 @@ def soft_mask(
         _maximum(k_dilate),
         spacing,
     )
-    run = _soften_boxes if may_read_values(mask) and batch else lambda *args: soften(*args)[0]
+    run = _soften_boxes if execution.may_read_values(mask) and batch else lambda *args: soften(*args)[0]
     return run(mask.bool(), steps, footprint, profile, on_small)
 
 
@@ -152,7 +152,7 @@ def soften(lesion: Tensor, steps: Steps, footprint: str | Tensor, profile: str, 
     On a CPU it takes as many samples at a time as stay in the cache.
     """
     chunk = max(1, _CACHE_BYTES // max(1, math.prod(lesion.shape[2:])))
-    if may_read_values(lesion) and lesion.shape[0] > chunk:
+    if execution.may_read_values(lesion) and lesion.shape[0] > chunk:
         parts = [
             soften(lesion[i : i + chunk], steps.rows(slice(i, i + chunk)), footprint, profile, on_small)
             for i in range(0, lesion.shape[0], chunk)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from softcp_gpu.functional.execution import may_read_values, where_active
+from softcp_gpu.functional.execution import where_active
 from softcp_gpu.functional.geometry import about, compose, crop_matrix, rigid_matrix, warp
 from softcp_gpu.functional.intensity import apply_intensity, value_range
 from softcp_gpu.functional.windows import bounding_box
@@ -58,32 +58,6 @@ def transform_image(
 
     image, masks = resample(image), tuple(resample(mask) for mask in masks)
     return transform_intensity(image, image, params.intensity, radius, seed, stream, frame_index(image)), masks
-
-
-def lesion_canvas(labels: Tensor, rigid: RigidParams) -> tuple[Tensor, Tensor, Tensor]:
-    """Warps the labels of each lesion, in a canvas around the place where the transform alone would put it.
-
-    Args:
-        labels: (B, 1, *spatial) floating: the class id of each lesion pixel, 0 elsewhere.
-        rigid: the draws.
-
-    Returns:
-        the warped labels (B, 1, *canvas); the canvas' first pixel in the frame (B, n) int64; the matrix. What would
-        lie beyond two frame lengths is cut off.
-    """
-    start, extent, _ = bounding_box(labels > 0)
-    center = start + (extent.double() - 1) / 2
-    matrix = object_matrix(rigid, center)
-    shape = tuple(labels.shape[2:])
-    axes = len(shape)
-    reach = (matrix[:, :axes, :axes].detach().abs() @ extent.double()[..., None])[..., 0]
-    if may_read_values(labels):
-        size = tuple(min(2 * frame, int(r) + 4) for frame, r in zip(shape, reach.amax(0).tolist(), strict=True))
-    else:
-        size = tuple(2 * frame for frame in shape)
-    middle = (matrix[:, :axes, :axes] @ center[..., None])[..., 0] + matrix[:, :axes, axes]
-    origin = middle.detach().floor().to(torch.int64) - torch.tensor(size, device=labels.device) // 2 + 1
-    return warp(labels, matrix, "nearest", origin=origin, size=size), origin, matrix
 
 
 def transform_object(

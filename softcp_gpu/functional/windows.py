@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from softcp_gpu.functional.execution import may_read_values
+from softcp_gpu.functional import execution
 
 
 def bounding_box(mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -106,7 +106,7 @@ def surrounding_window(
     Returns:
         origin (B, n) int64 inside the frame, and n window lengths.
     """
-    if not may_read_values(start):
+    if not execution.may_read_values(start):
         return torch.zeros_like(start), shape
     frame = torch.tensor(shape)
     size = torch.minimum(extent.amax(0) + 2 * margin, frame).clamp(min=1)

@@ -12,34 +12,19 @@ import cv2
 if int(cv2.__version__.split(".")[0]) < 5:  # 4.x rounds coordinates to 1/32 pixel: images differ by 1e-2 of the range
     raise ImportError(f"softcp_gpu.reference: expected opencv-python-headless 5 or newer, found {cv2.__version__}")
 
+from softcp_gpu.reference.geometry import about, compose, crop_matrix, rigid_matrix, translation, warp
+from softcp_gpu.reference.intensity import gamma, gaussian_blur, gaussian_noise, transform_intensity, value_range
 from softcp_gpu.reference.opencv import (
     Output,
-    auto_k_dilate,
-    erode_core,
     hard_union,
     match_rim,
     soft_copy,
     soft_cp,
-    soft_mask,
     soft_paste,
 )
 from softcp_gpu.reference.placement import Overlaps, draw_offset, find_origin, legal_offsets, overlaps_at
-from softcp_gpu.reference.transforms import (
-    about,
-    compose,
-    crop_matrix,
-    gamma,
-    gaussian_blur,
-    gaussian_noise,
-    lesion_canvas,
-    rigid_matrix,
-    transform_image,
-    transform_intensity,
-    transform_object,
-    translation,
-    value_range,
-    warp,
-)
+from softcp_gpu.reference.soft_mask import auto_k_dilate, erode_core, soft_mask
+from softcp_gpu.reference.transforms import lesion_canvas, transform_image, transform_object
 
 __all__ = [
     "Output",

@@ -101,7 +101,9 @@ def warp(
         [[1.0, 1.5, 2.5]]
     """
     if x.ndim == 3:
-        return np.stack([warp(channel, matrix, mode, origin=origin, size=size) for channel in np.moveaxis(x, -1, 0)], -1)
+        return np.stack(
+            [warp(channel, matrix, mode, origin=origin, size=size) for channel in np.moveaxis(x, -1, 0)], -1
+        )
     rows, columns = size or x.shape
     in_xy = compose(matrix, translation(-np.asarray(origin, float)))[[1, 0]][:, [1, 0, 2]]
     flags, border = (

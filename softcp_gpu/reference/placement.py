@@ -1,8 +1,8 @@
 """Where a lesion may lie (equations 3 and 4), by counting pixels at every offset, and the draw from all legal ones.
 
-An offset is legal if the lesion, moved by it, shows at least `min_visible` of its pixels inside the frame, shares at
-least `min_region_overlap` with the region, and at most `max_lesion_overlap` with other lesions. All bounds are
-inclusive; an int counts pixels, a float is a fraction of the lesion's own pixels.
+An offset is legal if the lesion, moved by it, shows at least `min_visible` of its pixels inside the frame (and at least
+one), shares at least `min_region_overlap` with the region, and at most `max_lesion_overlap` with other lesions. All
+bounds are inclusive; an int counts pixels, a float is a fraction of the lesion's own pixels.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+Bounds = tuple[int | float, int | float, int | float]  # as the fields of `softcp_gpu.types.Bounds`
+
 
 class Overlaps(NamedTuple):
     """Pixels of a lesion, at one place or, as arrays, at many."""
 
-    visible: np.ndarray
-    region: np.ndarray
-    lesion: np.ndarray
+    visible: int | np.ndarray
+    region: int | np.ndarray
+    lesion: int | np.ndarray
 
 
 def legal_offsets(
@@ -78,7 +80,7 @@ def find_origin(
     shape: tuple[int, ...],
     region: np.ndarray | None,
     other_lesions: np.ndarray | None,
-    bounds: tuple[int | float, int | float, int | float],
+    bounds: Bounds,
     candidate_u: np.ndarray,
     rank_u: float,
 ) -> np.ndarray | None:
@@ -100,13 +102,13 @@ def find_origin(
         >>> find_origin(window, (1, 5), None, None, (0.5, 0, 1.0), candidate, 0.0).tolist()
         [0, 3]
     """
-    first, last = _rectangle(window.shape, shape, region, bounds)
+    first, last = _rectangle(window, shape, region, bounds)
     if np.any(last < first):
         return None
     for u in candidate_u:
         origin = first + np.floor(u * (last - first + 1)).astype(int)
         counts = overlaps_at(window, origin, shape, region, other_lesions)
-        if _within_bounds(counts, window.sum(), region, bounds):
+        if within_bounds(counts, int(np.count_nonzero(window)), region, bounds):
             return origin
     index = _ranked(_legal_origins(window, shape, region, other_lesions, bounds), rank_u)
     return None if index is None else index - (np.array(window.shape) - 1)
@@ -121,50 +123,61 @@ def overlaps_at(
 ) -> Overlaps:
     """Counts with the box of `window` beginning at `origin`."""
     pixels = np.argwhere(window) + np.asarray(origin)
-    pixels = pixels[((pixels >= 0) & (pixels < shape)).all(1)]
-    region, lesion = (0 if frame is None else frame[tuple(pixels.T)].sum() for frame in (region, other_lesions))
-    return Overlaps(len(pixels), region, lesion)
+    visible = pixels[((pixels >= 0) & (pixels < shape)).all(1)]
+
+    def count(frame: np.ndarray | None) -> int:
+        return 0 if frame is None else int(np.count_nonzero(frame[tuple(visible.T)]))
+
+    return Overlaps(len(visible), count(region), count(other_lesions))
 
 
-def _legal_origins(window, shape, region, other_lesions, bounds) -> np.ndarray:
+def _legal_origins(
+    window: np.ndarray,
+    shape: tuple[int, ...],
+    region: np.ndarray | None,
+    other_lesions: np.ndarray | None,
+    bounds: Bounds,
+) -> np.ndarray:
     """Whether the box may begin at each origin from 1 - h to H - 1, 1 - w to W - 1; (H + h - 1, W + w - 1) bool."""
-    size = [frame + box - 1 for frame, box in zip(shape, window.shape, strict=True)]
 
     def count(frame: np.ndarray | None) -> np.ndarray:
-        total = np.zeros(size, int)
+        total = np.zeros([length + box - 1 for length, box in zip(shape, window.shape, strict=True)], int)
         if frame is not None:
             for pixel in np.argwhere(window):
-                # At origin o this pixel lies on frame[o + pixel]; origins are stored from index 0.
-                at = tuple(slice(box - 1 - p, box - 1 - p + n) for p, box, n in zip(pixel, window.shape, shape))
-                total[at] += frame
+                # With the box at origin o this pixel lies on frame[o + pixel]; origin 1 - box has the index 0.
+                first = np.array(window.shape) - 1 - pixel
+                total[tuple(slice(i, i + length) for i, length in zip(first, shape, strict=True))] += frame
         return total
 
     counts = Overlaps(count(np.ones(shape, int)), count(region), count(other_lesions))
-    return _within_bounds(counts, window.sum(), region, bounds)
+    return np.asarray(within_bounds(counts, int(np.count_nonzero(window)), region, bounds))
 
 
-def _within_bounds(counts, area, region, bounds):
+def within_bounds(counts: Overlaps, area: int, region: np.ndarray | None, bounds: Bounds) -> bool | np.ndarray:
+    """Whether the counts obey all bounds, for a lesion of `area` pixels."""
     min_region_overlap, max_lesion_overlap, min_visible = bounds
 
     def pixels(bound: int | float) -> float:
         return bound if isinstance(bound, int) else bound * area
 
-    slack = 1e-6  # the product of a fraction and an area is rounded; 0.3 of 10 pixels are 3
-    legal = (area > 0) & (counts.visible >= pixels(min_visible) - slack)
+    slack = 1e-6  # a fraction times an area is rounded: 0.3 of 10 pixels are 3
+    legal = counts.visible >= max(1, pixels(min_visible) - slack)
     if region is not None:
         legal = legal & (counts.region >= pixels(min_region_overlap) - slack)
     return legal & (counts.lesion <= pixels(max_lesion_overlap) + slack)
 
 
-def _rectangle(box, shape, region, bounds):
+def _rectangle(
+    window: np.ndarray, shape: tuple[int, ...], region: np.ndarray | None, bounds: Bounds
+) -> tuple[np.ndarray, np.ndarray]:
     """First and last origin, per axis, of a rectangle that holds every legal one."""
     min_region_overlap, _, min_visible = bounds
-    box, shape = np.array(box), np.array(shape)
-    if isinstance(min_visible, float) and min_visible == 1:  # the whole box inside the frame
-        first, last = 0 * box, shape - box
+    box, frame = np.array(window.shape), np.array(shape)
+    if isinstance(min_visible, float) and min_visible == 1:  # the box inside the frame
+        first, last = 0 * box, frame - box
     else:  # the box touches the frame
-        first, last = 1 - box, shape - 1
-    if region is not None and min_region_overlap > 0:  # ... and the region's box
+        first, last = 1 - box, frame - 1
+    if region is not None and min_region_overlap > 0:  # and the region's box
         inside = np.argwhere(region)
         if len(inside) == 0:
             return first, first - 1

@@ -11,20 +11,20 @@ from softcp_gpu.reference.intensity import transform_intensity
 
 
 def transform_image(
-    image: np.ndarray, masks: tuple[np.ndarray | None, ...], params: Any, radius: int, seed: int, stream: int
-) -> tuple[np.ndarray, tuple[np.ndarray | None, ...]]:
+    image: np.ndarray, masks: list[np.ndarray], params: Any, radius: int, seed: int, stream: int
+) -> tuple[np.ndarray, list[np.ndarray]]:
     """Crops and resizes back an image with its masks, then transforms its intensities.
 
     Args:
         image: (H, W, C).
-        masks: (H, W) each, or None. Floating ones (soft masks) are resampled linearly, others to the nearest.
+        masks: (H, W) each. Floating ones (soft masks) are resampled linearly, others to the nearest.
         params: one sample of `ImageParams`.
         radius, seed, stream: as `transform_intensity`.
     """
     if np.any(np.asarray(params.crop_size) != 1):
         matrix = crop_matrix(params.crop_size, params.crop_start, image.shape[:-1])
         image = warp(image, matrix, "linear")
-        masks = tuple(None if mask is None else _resample_mask(mask, matrix) for mask in masks)
+        masks = [_resample_mask(mask, matrix) for mask in masks]
     return transform_intensity(image, image, params.intensity, radius, seed, stream), masks
 
 

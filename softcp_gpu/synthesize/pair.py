@@ -21,12 +21,15 @@ class Pasted(NamedTuple):
 
     status: str
     sample: Sample  # the result, in the background's dtype and channels
+    region: np.ndarray | None  # (H, W) bool: what the lesion had to touch
     source: Sample  # the source as it was pasted: in the background's size, dtype and channels
     soft_mask: np.ndarray  # (H, W) float32
     output: SoftCPOutput  # of a batch of one
 
 
-def paste_pair(aug: SoftCP, background: Sample, source: Sample, seed: int, device: torch.device) -> Pasted:
+def paste_pair(
+    aug: SoftCP, background: Sample, source: Sample, region: np.ndarray | None, seed: int, device: torch.device
+) -> Pasted:
     """Pastes the lesion of `source` into `background`.
 
     A source of another size is scaled until it fits into the background's frame, centred, its border repeated around
@@ -35,6 +38,7 @@ def paste_pair(aug: SoftCP, background: Sample, source: Sample, seed: int, devic
     Args:
         aug: with `lesion_labels=2`.
         background, source: the two cases.
+        region: (H, W) bool, what the lesion must touch in the background, or None.
         seed: of every draw.
         device: where to compute.
 
@@ -42,10 +46,11 @@ def paste_pair(aug: SoftCP, background: Sample, source: Sample, seed: int, devic
         The result, or the unchanged background with the status that says why.
     """
     fitted = fit(source, background)
-    image, labels, region = _tensors(background, device)
-    source_image, source_labels, _ = _tensors(fitted, device)
+    image, labels = _tensors(background, device)
+    source_image, source_labels = _tensors(fitted, device)
+    place = None if region is None else torch.from_numpy(region)[None].to(device)
     params = aug.draw(torch.tensor([seed]), image.shape[2:], own_source=True)
-    out = aug.augment(image, labels, region, source_image=source_image, source_mask=source_labels, params=params)
+    out = aug.augment(image, labels, place, source_image=source_image, source_mask=source_labels, params=params)
     limits = np.iinfo(background.image.dtype)
     pixels = out.image[0].movedim(0, -1).round().clamp(limits.min, limits.max).cpu().numpy()
     ids = out.mask[0, 0].cpu().numpy()
@@ -54,7 +59,7 @@ def paste_pair(aug: SoftCP, background: Sample, source: Sample, seed: int, devic
         ids == LESION,
         None if background.region is None else ids == REGION,
     )
-    return Pasted(Status(int(out.status)).label, result, fitted, out.soft_mask[0, 0].cpu().numpy(), out)
+    return Pasted(Status(int(out.status)).label, result, region, fitted, out.soft_mask[0, 0].cpu().numpy(), out)
 
 
 def fit(source: Sample, background: Sample) -> Sample:
@@ -85,10 +90,8 @@ def _resize(image: np.ndarray, lesion: np.ndarray, frame: tuple[int, ...]) -> tu
     return pixels[0].movedim(0, -1).numpy().astype(image.dtype), F.pad(marks, pad)[0, 0].numpy() > 0
 
 
-def _tensors(sample: Sample, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:
-    """(1, C, H, W) float32, class ids (1, 1, H, W) uint8, and region (1, 1, H, W) bool or None."""
+def _tensors(sample: Sample, device: torch.device) -> tuple[Tensor, Tensor]:
+    """(1, C, H, W) float32, and class ids (1, 1, H, W) uint8."""
     image = torch.from_numpy(sample.image.astype(np.float32)).movedim(-1, 0)[None].to(device)
     labels = np.where(sample.lesion, LESION, 0 if sample.region is None else sample.region * REGION).astype(np.uint8)
-    ids = torch.from_numpy(labels)[None, None].to(device)
-    # A lesion grows in its organ: it is part of the region, also of a data set that draws it in another colour.
-    return image, ids, None if sample.region is None else ids > 0
+    return image, torch.from_numpy(labels)[None, None].to(device)

@@ -84,14 +84,6 @@ class Pairing:
     sources: Sequence[Case]
     seed: int
 
-    def check(self, where: Path) -> None:
-        """Raises a DataError if there is nothing to pair."""
-        if not self.backgrounds or not self.sources:
-            found = f"{len(self.backgrounds)} and {len(self.sources)}"
-            raise DataError(where, "one background and one case with a lesion or more, in the training part", found)
-        if {case.id for case in self.backgrounds} == {case.id for case in self.sources} and len(self.sources) == 1:
-            raise DataError(where, "two cases or more in the training part", "one, which cannot be its own source")
-
     def draw(self, i: int, attempt: int, skipped: int = 0) -> Pair:
         """The pair of one try.
 

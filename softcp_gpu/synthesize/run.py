@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-import softcp_gpu
-from softcp_gpu.data import DataError, Layout, Problem, Sample, check_sizes, find_layout, manifest
+from softcp_gpu import __version__
+from softcp_gpu.data import DataError, Layout, Problem, Sample, Split, check_sizes, find_layout, manifest
 from softcp_gpu.modules import SoftCP
+from softcp_gpu.synthesize.foreground import foreground
 from softcp_gpu.synthesize.pair import LESION, Pasted, paste_pair
 from softcp_gpu.synthesize.plan import Pair, Pairing, sample_count, sort_out, split_cases
 
@@ -27,6 +29,7 @@ class Summary:
     real: int
     requested: int
     split: str
+    region: str = "none"
     problems: list[Problem] = field(default_factory=list)
     statuses: Counter[str] = field(default_factory=Counter)  # of the samples, after their last try
     tries: Counter[str] = field(default_factory=Counter)  # of every single try
@@ -58,6 +61,7 @@ def synthesize(
     device: str = "auto",
     config: Mapping[str, Any] | None = None,
     split: str = "auto",
+    region: str = "auto",
     overwrite: bool = False,
     on_sample: Callable[[Summary, Shown], None] | None = None,
 ) -> Summary:
@@ -78,6 +82,8 @@ def synthesize(
         split: where sources and backgrounds come from. "auto": the training part of the data set's own split, or every
             case if it has none; "all": every case; "5:1:1": train : val : test, whole patients, by chance; or a JSON
             file {"train": [...], "val": [...], "test": [...]} with ids or patients.
+        region: what a lesion must touch. "auto": the data set's organ if it draws one, else the body in the image,
+            found by its brightness, in which the lesion then lies as a whole unless the config says otherwise; "none".
         overwrite: may remove what an earlier run wrote to `out`.
         on_sample: called after each sample.
 
@@ -89,16 +95,24 @@ def synthesize(
         ValueError: an argument, or a keyword of the config.
     """
     data, out = Path(data), Path(out)
-    aug, where = make_augmentation(config or {}), choose_device(device)
+    if region not in ("auto", "none"):
+        raise ValueError(f"region: expected 'auto' or 'none', found {region!r}")
+    config, where = dict(config or {}), choose_device(device)
+    make_augmentation(config)
     found = find_layout(data, layout)
     cases, problems = found.cases(data)
     parts, how = split_cases(cases, split, seed)
     train, broken = check_sizes(parts.train)
     backgrounds, sources, unreadable = sort_out(found, train)
     pairing = Pairing(backgrounds, sources, seed)
-    pairing.check(data)
     summary = Summary(found.name, len(train), sample_count(len(train), ratio, count), how)
     summary.problems += [*problems, *broken, *unreadable]
+    _check_usable(data, pairing, parts, summary)
+    organ = found.read_labels(backgrounds[0])[1] is not None
+    summary.region = "none" if region == "none" else "the data set's" if organ else "the body in the image"
+    if summary.region == "the body in the image":
+        config = {"min_region_overlap": 1.0, **config}
+    aug = make_augmentation(config)
 
     _check_apart(data, out)
     manifest.prepare_folder(out, overwrite)
@@ -112,8 +126,12 @@ def synthesize(
         summary.statuses[shown.status] += 1
         if on_sample:
             on_sample(summary, shown)
-    manifest.write_json(out / manifest.SUMMARY, _report(summary, aug, seed, config or {}, where))
+    manifest.write_json(out / manifest.SUMMARY, _report(summary, aug, seed, config, where))
     return summary
+
+
+def _ids(parts: Split) -> dict[str, list[str]]:
+    return {part: [case.id for case in group] for part, group in parts._asdict().items()}
 
 
 def make_augmentation(config: Mapping[str, Any]) -> SoftCP:
@@ -138,6 +156,20 @@ def choose_device(name: str) -> torch.device:
         raise ValueError(f"device: expected one that this machine has, found {name!r} ({reason})") from error
 
 
+def _check_usable(data: Path, pairing: Pairing, parts: Split, summary: Summary) -> None:
+    """At least one pair can be made of what is left."""
+    backgrounds, sources = {case.id for case in pairing.backgrounds}, {case.id for case in pairing.sources}
+    if backgrounds and sources and len(backgrounds | sources) > 1:
+        return
+    counts = ", ".join(f"{len(group)} {part}" for part, group in parts._asdict().items())
+    reasons = "".join(f"; {problem.reason}" for problem in summary.problems[:3])
+    raise DataError(
+        data,
+        "a background and another case with a lesion to paste, in the training part",
+        f"{len(backgrounds)} and {len(sources)} (split: {summary.split}; {counts}{reasons})",
+    )
+
+
 def _check_apart(data: Path, out: Path) -> None:
     here, there = data.resolve(), out.resolve()
     if there == here or here in there.parents or there in here.parents:
@@ -156,7 +188,8 @@ def _make_sample(
         try:
             background = None
             background = layout.load(pair.background)
-            pasted = paste_pair(aug, background, layout.load(pair.source), pair.seed, device)
+            place = _place(background, summary.region)
+            pasted = paste_pair(aug, background, layout.load(pair.source), place, pair.seed, device)
             status = pasted.status
         except DataError as error:
             skipped += background is None
@@ -171,6 +204,13 @@ def _make_sample(
     if pasted is None or status != "pasted":
         return Shown(number, status, background, None), {**record, "files": {}}
     return Shown(number, status, background, pasted), {**record, **_save(new_id, pair, pasted, layout, out)}
+
+
+def _place(background: Sample, region: str) -> np.ndarray | None:
+    """What the lesion must touch; it grows in its organ, so one that is drawn in another colour is part of it."""
+    if region == "none":
+        return None
+    return foreground(background.image) if background.region is None else background.region | background.lesion
 
 
 def _save(new_id: str, pair: Pair, pasted: Pasted, layout: Layout, out: Path) -> dict[str, Any]:
@@ -193,9 +233,10 @@ def _report(
     summary: Summary, aug: SoftCP, seed: int, config: Mapping[str, Any], device: torch.device
 ) -> dict[str, Any]:
     return {
-        "softcp_gpu": softcp_gpu.__version__,
+        "softcp_gpu": __version__,
         "layout": summary.layout,
         "split": summary.split,
+        "region": summary.region,
         "seed": seed,
         "device": str(device),
         "config": dict(config),

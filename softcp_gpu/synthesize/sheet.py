@@ -42,7 +42,7 @@ def draw_sheet(path: Path, samples: Sequence[Shown], title: str) -> None:
         for line, (shown, background, pasted) in zip(grid, rows, strict=False):
             window = _shared_window(background.image, pasted)
             _image(line[0], background.image, window)
-            _contour(line[0], background.region, _REGION)
+            _contour(line[0], pasted.region, _REGION)
             _contour(line[0], background.lesion, _LABEL)
             _image(line[1], pasted.source.image, window)
             _contour(line[1], pasted.source.lesion, _LABEL)
@@ -51,7 +51,9 @@ def draw_sheet(path: Path, samples: Sequence[Shown], title: str) -> None:
             _contour(line[3], pasted.sample.lesion, _LABEL)
             rows_, columns = _surroundings(pasted.soft_mask)
             _image(line[4], pasted.sample.image[rows_, columns], window)
-            line[0].text(0.02, 0.97, f"#{shown.number}", color="white", va="top", transform=line[0].transAxes)
+            line[0].text(
+                0, 1, f" {shown.number} ", color="white", backgroundcolor="black", va="top", transform=line[0].transAxes
+            )
         figure.savefig(temporary, dpi=110)
 
 

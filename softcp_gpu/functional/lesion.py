@@ -1,0 +1,76 @@
+"""The lesion of each source, found by its labels and transformed as a hard mask."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from softcp_gpu.functional import execution
+from softcp_gpu.functional.geometry import warp
+from softcp_gpu.functional.transforms import object_matrix
+from softcp_gpu.functional.windows import bounding_box, take_window
+from softcp_gpu.types import PasteConfig, PasteParams, RigidParams
+
+
+class Lesion(NamedTuple):
+    """The transformed lesion of each source, and where it would lie without being moved."""
+
+    labels: Tensor  # (B, 1, *window): class id of each of its pixels, its box at the first corner
+    size: Tensor  # (B, n) int64: its box
+    home: Tensor  # (B, n) int64: first pixel of the box, not moved
+    matrix: Tensor | None  # (B, n + 1, n + 1): source to frame, not moved; None for the identity
+    area: Tensor  # (B,) int64: its pixels
+    found: Tensor  # (B,) bool: the source has a lesion
+
+
+def lesion_of(mask: Tensor, lesion_labels: tuple[int, ...] | None) -> Tensor:
+    """Where a label map shows a lesion: its value is one of the ids, or, without ids, not 0."""
+    if lesion_labels is None:
+        return mask != 0
+    hits = [mask == label for label in lesion_labels]
+    return torch.stack(hits).any(0)
+
+
+def transformed_lesion(source_mask: Tensor, params: PasteParams, config: PasteConfig) -> Lesion:
+    """Warps the hard lesion of each source, once, and cuts it out with its box at the window's first corner."""
+    found = lesion_of(source_mask, config.lesion_labels)
+    labels = torch.where(found, source_mask, 0).to(torch.float32)
+    canvas, home, matrix = labels, torch.zeros((), dtype=torch.int64, device=labels.device), None
+    if params.object is not None:
+        canvas, home, matrix = _canvas(labels, params.object.rigid)
+    start, size, _ = bounding_box(canvas > 0)
+    if execution.may_read_values(size):
+        window = tuple(max(1, length) for length in size.amax(0).tolist())
+    else:
+        whole = config.bounds.min_visible == 1.0 and isinstance(config.bounds.min_visible, float)
+        window = tuple(source_mask.shape[2:]) if whole else tuple(canvas.shape[2:])
+    area = (canvas > 0).flatten(1).sum(1)
+    return Lesion(take_window(canvas, start, window), size, home + start, matrix, area, found.flatten(1).any(1))
+
+
+def _canvas(labels: Tensor, rigid: RigidParams) -> tuple[Tensor, Tensor, Tensor]:
+    """Warps the labels of each lesion, in a canvas around the place where the transform alone would put it.
+
+    Args:
+        labels: (B, 1, *spatial) floating: the class id of each lesion pixel, 0 elsewhere.
+        rigid: the draws.
+
+    Returns:
+        the warped labels (B, 1, *canvas); the canvas' first pixel in the frame (B, n) int64; the matrix. What would
+        lie beyond two frame lengths is cut off.
+    """
+    start, extent, _ = bounding_box(labels > 0)
+    center = start + (extent.double() - 1) / 2
+    matrix = object_matrix(rigid, center)
+    shape = tuple(labels.shape[2:])
+    axes = len(shape)
+    reach = (matrix[:, :axes, :axes].detach().abs() @ extent.double()[..., None])[..., 0]
+    if execution.may_read_values(labels):
+        size = tuple(min(2 * frame, int(r) + 4) for frame, r in zip(shape, reach.amax(0).tolist(), strict=True))
+    else:
+        size = tuple(2 * frame for frame in shape)
+    middle = (matrix[:, :axes, :axes] @ center[..., None])[..., 0] + matrix[:, :axes, axes]
+    origin = middle.detach().floor().to(torch.int64) - torch.tensor(size, device=labels.device) // 2 + 1
+    return warp(labels, matrix, "nearest", origin=origin, size=size), origin, matrix

@@ -1,0 +1,115 @@
+"""How many pixels of a lesion fall where, at one place or at all places at once, and whether that is allowed."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from softcp_gpu.functional.windows import take_window, window_index
+from softcp_gpu.types import Bounds
+
+_FLOAT32_EXACT = 1 << 32  # product of the two sizes up to which a float32 FFT keeps counts within 0.1 of the truth
+
+
+class Overlaps(NamedTuple):
+    """Pixels of the lesion at one or more places, int64 each, all of one shape."""
+
+    visible: Tensor
+    region: Tensor
+    lesion: Tensor
+
+
+class Lags(NamedTuple):
+    """Which places a map is made of, per axis; a place is where the window's first pixel comes to lie."""
+
+    first: tuple[int, ...]
+    number: tuple[int, ...]
+    period: tuple[int, ...]  # of the circular correlation: long enough that no place that matters wraps around
+
+
+def overlaps_at(
+    window: Tensor, origin: Tensor, shape: tuple[int, ...], region: Tensor | None, other_lesions: Tensor | None
+) -> Overlaps:
+    """Counts at one place of each sample.
+
+    Args:
+        window: (B, 1, *w) bool, the lesion.
+        origin: (B, n) int64, where the window's first pixel lies.
+        shape: n frame lengths.
+        region, other_lesions: (B, 1, *shape) bool or None.
+
+    Returns:
+        (B,) each.
+    """
+    size = tuple(window.shape[2:])
+    visible = window & window_index(origin, size, shape)[1][:, None]
+
+    def count(frame: Tensor | None) -> Tensor:
+        shared = torch.zeros_like(visible) if frame is None else visible & take_window(frame, origin, size)
+        return shared.flatten(1).sum(1)
+
+    return Overlaps(visible.flatten(1).sum(1), count(region), count(other_lesions))
+
+
+def overlap_maps(
+    window: Tensor, frame: Tensor, region: Tensor | None, other_lesions: Tensor | None, lags: Lags
+) -> Overlaps:
+    """Counts at many places of each sample, by one FFT correlation per mask.
+
+    Args:
+        window: (B, 1, *w) bool, the lesion.
+        frame: (B, 1, *L) bool, where it is visible.
+        region, other_lesions: as `frame`, or None.
+        lags: the places.
+
+    Returns:
+        (B, *lags.number) each.
+    """
+    frames = torch.cat([mask for mask in (frame, region, other_lesions) if mask is not None], 1)
+    counts = iter(_correlate(frames, window, lags).unbind(1))
+    visible = next(counts)
+    zero = torch.zeros_like(visible)
+    return Overlaps(visible, zero if region is None else next(counts), zero if other_lesions is None else next(counts))
+
+
+def within_bounds(counts: Overlaps, area: Tensor, bounds: Bounds, region: Tensor | None) -> Tensor:
+    """Whether the counts, (B, ...), of lesions of (B,) pixels obey all bounds; an empty lesion never does."""
+    area = area.view(-1, *(1,) * (counts.visible.ndim - 1))
+
+    def bound(value: int | float) -> Tensor:
+        # A fraction of the area is a real number: the slack below only absorbs the rounding of that product.
+        return torch.full_like(area, value, dtype=torch.float64) if isinstance(value, int) else area.double() * value
+
+    legal = (area > 0) & (counts.visible >= bound(bounds.min_visible) - 1e-6)
+    if region is not None:
+        legal = legal & (counts.region >= bound(bounds.min_region_overlap) - 1e-6)
+    return legal & (counts.lesion <= bound(bounds.max_lesion_overlap) + 1e-6)
+
+
+def fast_length(length: int) -> int:
+    """The next length without a prime factor above 5: what FFTs are quick at."""
+    while True:
+        rest = length
+        for factor in (2, 3, 5):
+            while rest % factor == 0:
+                rest //= factor
+        if rest == 1:
+            return length
+        length += 1
+
+
+def _correlate(frames: Tensor, window: Tensor, lags: Lags) -> Tensor:
+    """Cross-correlation of (B, F, *L) with (B, 1, *w) at some lags, (B, F, *lags.number), exact for 0/1 inputs."""
+    axes = tuple(range(2, window.ndim))
+    small = math.prod(frames.shape[2:]) * math.prod(window.shape[2:]) <= _FLOAT32_EXACT
+    dtype = torch.float32 if small else torch.float64
+    spectrum = torch.fft.rfftn(window.to(dtype), s=lags.period, dim=axes).conj()
+    product = torch.fft.rfftn(frames.to(dtype), s=lags.period, dim=axes) * spectrum
+    counts = torch.fft.irfftn(product, s=lags.period, dim=axes)
+    for axis, first, count in zip(axes, lags.first, lags.number, strict=True):
+        counts = counts.roll(-first, axis) if first else counts
+        counts = counts.narrow(axis, 0, count)
+    return counts.round().to(torch.int64)
