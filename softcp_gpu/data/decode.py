@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import kornia_rs.io as rust_io
@@ -14,7 +15,9 @@ from PIL import Image
 from softcp_gpu.data.errors import DataError
 
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
-_MODES_8_BIT = {"1": "L", "L": "L", "LA": "LA", "P": "RGB", "PA": "RGBA", "RGB": "RGB", "RGBA": "RGBA"}
+_MODES_8_BIT = MappingProxyType(
+    {"1": "L", "L": "L", "LA": "LA", "P": "RGB", "PA": "RGBA", "RGB": "RGB", "RGBA": "RGBA"}
+)
 _TIFF_BITS, _TIFF_PLANES, _TIFF_SAMPLE_FORMAT = 258, 284, 339
 _SEPARATE, _UNSIGNED = 2, 1
 

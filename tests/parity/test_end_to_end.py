@@ -105,8 +105,7 @@ def check_call(aug, whole_frames, monkeypatch, image, mask, region, **sources):
     return pairs, out.status_labels(), left_out
 
 
-@pytest.mark.parametrize(("shape", "channels"), [((37, 53), 1), ((64, 48), 3)])
-@pytest.mark.parametrize("with_region", [False, True])
+@pytest.mark.parametrize(("shape", "channels", "with_region"), [((37, 53), 1, False), ((64, 48), 3, True)])
 @pytest.mark.parametrize("name", SETTINGS)
 def test_sample_by_sample(name, shape, channels, with_region, whole_frames, monkeypatch):
     rng = np.random.default_rng(sum(map(ord, name)))
