@@ -87,9 +87,9 @@ class PasteParams(NamedTuple):
         """The same params on another device."""
         return map_params(self, lambda t: t.to(device, non_blocking=True))
 
-    def rows(self, index: Tensor) -> PasteParams:
-        """The params of some samples; `index` is (R,) int64."""
-        return map_params(self, lambda t: t.index_select(0, index))
+    def sample(self, i: int) -> PasteParams:
+        """The params of one sample, as a batch of one."""
+        return map_params(self, lambda t: t[i : i + 1])
 
 
 class Bounds(NamedTuple):

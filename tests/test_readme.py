@@ -71,6 +71,7 @@ def test_make_commands_work_alone_on_a_clean_clone(command, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     if command == "make demo":
         picture = re.search(r"picture: (.+)", done.stdout)
-        assert picture and Path(picture[1].strip()).is_file()
+        assert picture
+        assert Path(picture[1].strip()).is_file()
         summary = json.loads((clone / "demo_output" / "synthetic" / "summary.json").read_text())
         assert summary["written"] == summary["requested"] > 0

@@ -83,5 +83,6 @@ def normal_field(seed: Tensor, stream: int, index: Tensor, channels: int, dtype:
     x = x ^ second
     x = (x ^ ((x >> 15) & 0x1FFFF)) * _MIX32[1]
     x = x ^ ((x >> 16) & 0xFFFF)
-    radius = (((x >> 16) & 0xFFFF).to(dtype) + 0.5).mul(2.0**-16).log().mul(-2.0).sqrt()
-    return radius * ((x & 0xFFFF).to(dtype) * (2.0 * math.pi * 2.0**-16)).cos()
+    work = torch.float64 if dtype == torch.float64 else torch.float32  # 16 bits do not fit into half precision
+    radius = (((x >> 16) & 0xFFFF).to(work) + 0.5).mul(2.0**-16).log().mul(-2.0).sqrt()
+    return (radius * ((x & 0xFFFF).to(work) * (2.0 * math.pi * 2.0**-16)).cos()).to(dtype)

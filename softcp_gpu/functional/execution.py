@@ -18,6 +18,16 @@ def may_read_values(x: Tensor) -> bool:
     return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
+def work_dtype(image: Tensor) -> torch.dtype:
+    """What to compute an image in: half precision is computed in float32."""
+    return torch.float64 if image.dtype == torch.float64 else torch.float32
+
+
+def without_autocast(image: Tensor) -> torch.autocast:
+    """Autocast would compute some operations in half precision, and so give other pixels than without it."""
+    return torch.autocast(image.device.type, enabled=False)
+
+
 def where_active(active: Tensor, x: Tensor, fn: Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor]) -> Tensor:
     """`fn(x, rows)` for the active samples, `x` for the others.
 
@@ -27,14 +37,18 @@ def where_active(active: Tensor, x: Tensor, fn: Callable[[Tensor, Callable[[Tens
         fn: gets the samples to work on and `rows`, which picks the same samples of any other (B, ...) tensor.
 
     Returns:
-        (B, ...), a new tensor unless no sample is active.
+        (B, ...); `x` itself if no sample is active.
     """
     if not may_read_values(x):
         keep = active.view(-1, *(1,) * (x.ndim - 1))
         return torch.where(keep, fn(x, lambda t: t), x)
-    index = active.nonzero().flatten()
-    if index.numel() == 0:
+    if not bool(active.any()):
         return x
-    if index.numel() == x.shape[0]:
-        return fn(x, lambda t: t)
-    return x.index_copy(0, index, fn(x.index_select(0, index), lambda t: t.index_select(0, index)))
+    # One after the other: vectorised and single values of exp, log, pow may differ in the last bit, so a sample would
+    # depend on where in the batch it is.
+    parts = [fn(x[i : i + 1], _row(i)) if on else x[i : i + 1] for i, on in enumerate(active.tolist())]
+    return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+
+def _row(i: int) -> Callable[[Tensor], Tensor]:
+    return lambda t: t[i : i + 1]

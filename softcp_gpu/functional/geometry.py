@@ -112,14 +112,14 @@ def warp(
     """Resamples once. Outside its frame an image repeats its border, and a mask is 0.
 
     Args:
-        x: (B, C, *spatial) floating.
+        x: (B, C, *spatial), any real dtype; what is not float32 or float64 is resampled in one of them.
         matrix: (B, n + 1, n + 1), input to output coordinates.
         mode: "linear" for images, "nearest" for masks.
         origin: (B, n), output coordinates of the first pixel of the result; default 0.
         size: n lengths of the result; default those of `x`.
 
     Returns:
-        (B, C, *size); gradients flow to `x` and, if linear, to `matrix`.
+        (B, C, *size), the dtype of `x`; gradients flow to `x` and, if linear, to `matrix`.
 
     Example:
         >>> x = torch.tensor([[[[1.0, 2.0, 3.0]]]])
@@ -130,21 +130,23 @@ def warp(
     size = tuple(shape) if size is None else size
     matrix = matrix.double()
     inverse = torch.linalg.inv_ex(matrix, check_errors=False).inverse
-    if origin is not None:
-        inverse = inverse @ translation(origin.double())
     # In units of half a frame from its middle (what grid_sample reads): near 0, where floats are finest.
     half = torch.tensor([length / 2 for length in shape], dtype=torch.float64, device=x.device)
     scaled = inverse[:, :axes] / half[:, None]
     shift = scaled[..., -1] + 0.5 / half - 1
-    scaled, shift = scaled.to(x.dtype), shift.to(x.dtype)
+    # Integers of up to 24 bits are exact in float32.
+    wide = x.dtype in (torch.float64, torch.int32, torch.int64)
+    work = torch.float64 if wide else torch.float32
+    scaled, shift = scaled.to(work), shift.to(work)
     grid = []
     for a in reversed(range(axes)):
         line = shift[:, a].view(-1, *(1,) * axes)
         for b, length in enumerate(size):
-            along = torch.arange(length, dtype=x.dtype, device=x.device).view(
-                *(-1 if b == i else 1 for i in range(axes))
-            )
-            line = line + scaled[:, a, b].view(-1, *(1,) * axes) * along
+            # Counted from the frame's corner, so that a pixel gets the same value in whatever window it is computed.
+            along = torch.arange(length, dtype=work, device=x.device)[None]
+            along = along if origin is None else along + origin[:, b, None]
+            line = line + (scaled[:, a, b, None] * along).view(-1, *(length if b == i else 1 for i in range(axes)))
         grid.append(line)
     how = ("bilinear", "border") if mode == "linear" else ("nearest", "zeros")
-    return F.grid_sample(x, torch.stack(grid, -1), mode=how[0], padding_mode=how[1], align_corners=False)
+    sampled = F.grid_sample(x.to(work), torch.stack(grid, -1), mode=how[0], padding_mode=how[1], align_corners=False)
+    return sampled.to(x.dtype)

@@ -16,8 +16,6 @@ from softcp_gpu.functional.counter_rng import normal_field
 from softcp_gpu.functional.execution import where_active
 from softcp_gpu.types import IntensityParams
 
-_TINY = 1e-12  # keeps the gradient of 0**gamma finite; such a pixel is the channel's least and stays it
-
 
 def value_range(image: Tensor) -> tuple[Tensor, Tensor]:
     """Least and largest value of each channel, (B, C, 1, ...) each."""
@@ -44,8 +42,10 @@ def gamma(image: Tensor, gamma: Tensor, low: Tensor, high: Tensor) -> Tensor:
     width = high - low
     safe = torch.where(width > 0, width, 1)
     unit = (image - low) / safe
-    power = unit.clamp(_TINY, 1) ** _column(gamma, image)
-    return torch.where((unit >= 0) & (unit <= 1) & (width > 0), low + width * power, image)
+    inside = (unit > 0) & (unit <= 1) & (width > 0)
+    # The least value stays it; 0**gamma would have an infinite gradient, also where it is not taken.
+    power = torch.where(inside, unit, 1) ** _column(gamma, image)
+    return torch.where(inside, low + width * power, image)
 
 
 def gaussian_noise(

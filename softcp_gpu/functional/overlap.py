@@ -83,7 +83,8 @@ def within_bounds(counts: Overlaps, area: Tensor, bounds: Bounds, region: Tensor
         # A fraction of the area is a real number: the slack below only absorbs the rounding of that product.
         return torch.full_like(area, value, dtype=torch.float64) if isinstance(value, int) else area.double() * value
 
-    legal = (area > 0) & (counts.visible >= bound(bounds.min_visible) - 1e-6)
+    # Whatever the bound, a lesion of which nothing is seen is not pasted.
+    legal = (area > 0) & (counts.visible > 0) & (counts.visible >= bound(bounds.min_visible) - 1e-6)
     if region is not None:
         legal = legal & (counts.region >= bound(bounds.min_region_overlap) - 1e-6)
     return legal & (counts.lesion <= bound(bounds.max_lesion_overlap) + 1e-6)
@@ -104,6 +105,8 @@ def fast_length(length: int) -> int:
 def _correlate(frames: Tensor, window: Tensor, lags: Lags) -> Tensor:
     """Cross-correlation of (B, F, *L) with (B, 1, *w) at some lags, (B, F, *lags.number), exact for 0/1 inputs."""
     axes = tuple(range(2, window.ndim))
+    if frames.shape[0] == 0:  # not every FFT library takes an empty batch
+        return torch.zeros((*frames.shape[:2], *lags.number), dtype=torch.int64, device=frames.device)
     small = math.prod(frames.shape[2:]) * math.prod(window.shape[2:]) <= _FLOAT32_EXACT
     dtype = torch.float32 if small else torch.float64
     spectrum = torch.fft.rfftn(window.to(dtype), s=lags.period, dim=axes).conj()

@@ -17,9 +17,9 @@ from softcp_gpu.functional.overlap import Overlaps, overlaps_at, within_bounds
 from softcp_gpu.functional.paste import hard_union, match_rim, soft_paste
 from softcp_gpu.functional.placement import find_origin
 from softcp_gpu.functional.soft_mask import Steps, soften
-from softcp_gpu.functional.transforms import transform_image, transform_intensity
+from softcp_gpu.functional.transforms import crop_and_resize, transform_image, transform_intensity
 from softcp_gpu.functional.windows import put_window, surrounding_window, take_window, window_index
-from softcp_gpu.types import ImageParams, PasteConfig, PasteParams, PlacementRecord, SoftCPOutput, Status
+from softcp_gpu.types import PasteConfig, PasteParams, PlacementRecord, SoftCPOutput, Status
 
 # Streams of each sample's seed that noise fields are read from; sampling.py keeps its draws below.
 OBJECT_NOISE, BACKGROUND_NOISE, IMAGE_NOISE = 1000, 2000, 3000
@@ -57,84 +57,63 @@ def soft_cp(
     Returns:
         The result and its record. Under autocast, and for half precision, it computes in float32.
     """
-    with torch.autocast(image.device.type, enabled=False):
-        if params.background is not None:
-            image, (mask, *regions) = _transform(
-                image,
-                (mask,) if region is None else (mask, region),
-                params.background,
-                config.background_blur_px,
-                params.seed,
-                BACKGROUND_NOISE,
-            )
-            region = regions[0] if regions else None
-        out = _paste_drawn(image, mask, region, source_image, source_mask, params, config)
-        if params.image is not None:
-            image, (mask, soft) = _transform(
-                out.image, (out.mask, out.soft_mask), params.image, config.image_blur_px, params.seed, IMAGE_NOISE
-            )
-            out = out._replace(image=image, mask=mask, soft_mask=soft)
-        return out
+    source = params.source_index
+    with execution.without_autocast(image):
+        if not execution.may_read_values(image):
+            x = Inputs(image, mask, region, source_image[source], source_mask[source])
+            return _augment(x, params, config)
+        # One after the other: each sample costs what its own lesion costs, stays in the cache, and gets the same bits
+        # whatever the others are.
+        outs = []
+        for i, j in enumerate(source.tolist()):
+            organ = None if region is None else region[i : i + 1]
+            x = Inputs(image[i : i + 1], mask[i : i + 1], organ, source_image[j : j + 1], source_mask[j : j + 1])
+            outs.append(_augment(x, params.sample(i), config))
+        return _joined(outs, params) if outs else _untouched(Inputs(image, mask, region, image, mask), params)
 
 
-def _transform(
-    image: Tensor, masks: tuple[Tensor, ...], params: ImageParams, radius: int, seed: Tensor, stream: int
-) -> tuple[Tensor, list[Tensor]]:
-    """`transform_image` for any floating dtype."""
-    moved, masks = transform_image(image.to(_work_dtype(image)), masks, params, radius, seed, stream)
-    return moved.to(image.dtype), list(masks)
+def _augment(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutput:
+    """All stages, every sample with its own source."""
+    if params.background is not None:
+        draws = params.background
+        x = x._replace(
+            image=transform_image(x.image, draws, config.background_blur_px, params.seed, BACKGROUND_NOISE),
+            mask=crop_and_resize(x.mask, draws, "nearest"),
+            region=None if x.region is None else crop_and_resize(x.region, draws, "nearest"),
+        )
+    skip = execution.may_read_values(x.image) and not bool(params.apply)
+    out = _untouched(x, params) if skip else _paste(x, params, config)
+    if params.image is not None:
+        out = out._replace(
+            image=transform_image(out.image, params.image, config.image_blur_px, params.seed, IMAGE_NOISE),
+            mask=crop_and_resize(out.mask, params.image, "nearest"),
+            soft_mask=crop_and_resize(out.soft_mask, params.image, "linear"),
+        )
+    return out
 
 
-def _paste_drawn(
-    image: Tensor,
-    mask: Tensor,
-    region: Tensor | None,
-    source_image: Tensor,
-    source_mask: Tensor,
-    params: PasteParams,
-    config: PasteConfig,
-) -> SoftCPOutput:
-    """Pastes where `params.apply` says so; where values may be read, the other samples cost nothing."""
-    if not execution.may_read_values(image):
-        source = params.source_index
-        return _paste(Inputs(image, mask, region, source_image[source], source_mask[source]), params, config)
-    rows = params.apply.nonzero().flatten()
+def _untouched(x: Inputs, params: PasteParams) -> SoftCPOutput:
+    """What a sample gets that p has not drawn."""
     zero = torch.zeros_like(params.source_index)
-    out = SoftCPOutput(
-        image.clone(),
-        mask.clone(),
-        torch.zeros(mask.shape, dtype=_work_dtype(image), device=mask.device),
-        PlacementRecord(zero[:, None].expand(-1, image.ndim - 2), zero, zero, zero, zero, zero),
-        zero + Status.NOT_DRAWN,
-        params,
-    )
-    if rows.numel() == 0:
-        return out
-    source = params.source_index[rows]
-    part = _paste(
-        Inputs(
-            image[rows],
-            mask[rows],
-            None if region is None else region[rows],
-            source_image[source],
-            source_mask[source],
-        ),
-        params.rows(rows),
-        config,
-    )
+    record = PlacementRecord(zero[:, None].expand(-1, x.image.ndim - 2), zero, zero, zero, zero, zero)
+    soft = torch.zeros(x.mask.shape, dtype=execution.work_dtype(x.image), device=x.mask.device)
+    return SoftCPOutput(x.image, x.mask, soft, record, zero + Status.NOT_DRAWN, params)
+
+
+def _joined(outs: list[SoftCPOutput], params: PasteParams) -> SoftCPOutput:
     return SoftCPOutput(
-        out.image.index_copy(0, rows, part.image),
-        out.mask.index_copy(0, rows, part.mask),
-        out.soft_mask.index_copy(0, rows, part.soft_mask),
-        PlacementRecord(*(a.index_copy(0, rows, b) for a, b in zip(out.placement, part.placement, strict=True))),
-        out.status.index_copy(0, rows, part.status),
+        torch.cat([out.image for out in outs]),
+        torch.cat([out.mask for out in outs]),
+        torch.cat([out.soft_mask for out in outs]),
+        PlacementRecord(*(torch.cat(field) for field in zip(*(out.placement for out in outs), strict=True))),
+        torch.cat([out.status for out in outs]),
         params,
     )
 
 
 def _paste(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutput:
     """Stages 2 to 7."""
-    shape, work = tuple(x.image.shape[2:]), _work_dtype(x.image)
+    shape, work = tuple(x.image.shape[2:]), execution.work_dtype(x.image)
     lesion = transformed_lesion(x.source_mask, params, config)
     others = lesion_of(x.mask, config.lesion_labels)
     origin, legal, counts = _place(lesion, x.region, others, shape, params, config)
@@ -214,11 +193,6 @@ def _status(apply: Tensor, found: Tensor, small: Tensor, legal: Tensor) -> Tenso
     status = torch.where(small, Status.LESION_TOO_SMALL.value, status)
     status = torch.where(found, status, Status.EMPTY_SOURCE.value)
     return torch.where(apply, status, Status.NOT_DRAWN.value)
-
-
-def _work_dtype(image: Tensor) -> torch.dtype:
-    """Half precision is computed in float32."""
-    return torch.float64 if image.dtype == torch.float64 else torch.float32
 
 
 def _column(flag: Tensor, like: Tensor) -> Tensor:

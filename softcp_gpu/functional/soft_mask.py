@@ -18,6 +18,7 @@ from softcp_gpu.functional.rings import Rings, ring_count, ring_count_mm
 from softcp_gpu.functional.windows import bounding_box, put_window, surrounding_window, take_window
 
 AUTO_TAIL = 0.05
+_ROUNDING = 1e-6  # of a step: an alpha whose power is 0.05 needs no further step because it is stored in float32
 _CACHE_BYTES = 1 << 19
 
 
@@ -35,8 +36,9 @@ def auto_k_dilate(alpha: float | Tensor) -> int | Tensor:
         [5, 9, 14, 29]
     """
     if isinstance(alpha, Tensor):
-        return (math.log(AUTO_TAIL) / alpha.detach().double().log()).ceil().to(torch.int64)
-    return math.ceil(math.log(AUTO_TAIL) / math.log(alpha))
+        steps = math.log(AUTO_TAIL) / alpha.detach().double().log()
+        return (steps - _ROUNDING).ceil().to(torch.int64)
+    return math.ceil(math.log(AUTO_TAIL) / math.log(alpha) - _ROUNDING)
 
 
 def soft_mask_table(alpha: Tensor, k_dilate: Tensor, k_max: int, profile: str = "softcp") -> Tensor:
@@ -174,7 +176,8 @@ def soften(lesion: Tensor, steps: Steps, footprint: str | Tensor, profile: str, 
 def _soften_boxes(lesion: Tensor, steps: Steps, footprint: str | Tensor, profile: str, on_small: str) -> Tensor:
     """On a CPU: only the boxes around the lesions."""
     spacing = steps.spacing or (1.0,) * (lesion.ndim - 2)
-    margin = torch.tensor([int(steps.k_max / s) + 2 for s in spacing])
+    reach = [length // 2 for length in footprint.shape] if isinstance(footprint, Tensor) else [1] * len(spacing)
+    margin = torch.tensor([int(steps.k_max / s) * r + 2 for s, r in zip(spacing, reach, strict=True)])
     origin, box = surrounding_window(*bounding_box(lesion)[:2], margin, tuple(lesion.shape[2:]))
     soft, _ = soften(take_window(lesion, origin, box), steps, footprint, profile, on_small)
     return put_window(soft.new_zeros(lesion.shape), soft, origin)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
-from softcp_gpu.functional.execution import where_active
+from softcp_gpu.functional.execution import where_active, work_dtype
 from softcp_gpu.functional.geometry import about, compose, crop_matrix, rigid_matrix, warp
 from softcp_gpu.functional.intensity import apply_intensity, value_range
 from softcp_gpu.functional.windows import bounding_box
@@ -32,32 +34,35 @@ def transform_intensity(
     return apply_intensity(image, params, (bounds[:, 0], bounds[:, 1]), radius, seed, stream, index)
 
 
-def transform_image(
-    image: Tensor, masks: tuple[Tensor, ...], params: ImageParams, radius: int, seed: Tensor, stream: int
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Crops and resizes back an image with its masks, then transforms its intensities.
+def crop_and_resize(x: Tensor, params: ImageParams, mode: Literal["linear", "nearest"]) -> Tensor:
+    """Crops and resizes back, where a crop was drawn; the others stay bit for bit.
 
     Args:
-        image: (B, C, *spatial) floating.
-        masks: (B, 1, *spatial) each. Floating ones (soft masks) are resampled linearly, others to the nearest.
+        x: (B, C, *spatial), any dtype.
+        params: the draws.
+        mode: "linear" for images and soft masks, "nearest" for labels.
+
+    Returns:
+        As `x`.
+    """
+    matrix = crop_matrix(params.crop_size.double(), params.crop_start.double(), tuple(x.shape[2:]))
+    return where_active((params.crop_size != 1).any(1), x, lambda t, rows: warp(t, rows(matrix), mode))
+
+
+def transform_image(image: Tensor, params: ImageParams, radius: int, seed: Tensor, stream: int) -> Tensor:
+    """Crops and resizes back an image, then transforms its intensities.
+
+    Args:
+        image: (B, C, *spatial) floating; half precision is computed in float32.
         params: the draws.
         radius: of the blur's kernel, pixels.
         seed, stream: of the noise field.
 
     Returns:
-        The image and the masks, shapes and dtypes as they came.
+        As `image`.
     """
-    shape = tuple(image.shape[2:])
-    cropped = (params.crop_size != 1).any(1)
-    matrix = crop_matrix(params.crop_size.double(), params.crop_start.double(), shape)
-
-    def resample(x: Tensor) -> Tensor:
-        if x.is_floating_point():
-            return where_active(cropped, x, lambda t, rows: warp(t, rows(matrix), "linear"))
-        return where_active(cropped, x, lambda t, rows: warp(t.to(torch.float32), rows(matrix), "nearest").to(t.dtype))
-
-    image, masks = resample(image), tuple(resample(mask) for mask in masks)
-    return transform_intensity(image, image, params.intensity, radius, seed, stream, frame_index(image)), masks
+    x = crop_and_resize(image.to(work_dtype(image)), params, "linear")
+    return transform_intensity(x, x, params.intensity, radius, seed, stream, frame_index(x)).to(image.dtype)
 
 
 def transform_object(
@@ -66,7 +71,7 @@ def transform_object(
     """Transforms each image about the centre of its own lesion, without moving it to another place.
 
     Args:
-        image: (B, C, *spatial) floating.
+        image: (B, C, *spatial) floating; half precision is computed in float32.
         labels: (B, 1, *spatial), not 0 where the lesion is; nothing there turns about the first pixel.
         params: the draws.
         radius: of the blur's kernel, pixels.
@@ -77,9 +82,11 @@ def transform_object(
     """
     start, extent, _ = bounding_box(labels != 0)
     matrix = object_matrix(params.rigid, start + (extent.double() - 1) / 2)
-    warped = warp(image, matrix, "linear")
-    moved = warp(labels.to(torch.float32), matrix, "nearest").to(labels.dtype)
-    return transform_intensity(warped, image, params.intensity, radius, seed, stream, frame_index(image)), moved
+    x = image.to(work_dtype(image))
+    moved = transform_intensity(
+        warp(x, matrix, "linear"), x, params.intensity, radius, seed, stream, frame_index(image)
+    )
+    return moved.to(image.dtype), warp(labels, matrix, "nearest")
 
 
 def frame_index(image: Tensor) -> Tensor:

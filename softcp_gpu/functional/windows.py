@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from softcp_gpu.functional import execution
@@ -68,10 +69,24 @@ def take_window(
     Returns:
         (B, C, *size).
     """
+    if execution.may_read_values(x) and x.shape[0] == 1 and outside == "zero":
+        return _slice_window(x, origin[0].tolist(), size)
     index, inside = window_index(origin, size, tuple(x.shape[2:]))
     flat = index.flatten(1)[:, None].expand(-1, x.shape[1], -1)
     window = x.flatten(2).gather(2, flat).unflatten(2, size)
     return window if outside == "border" else window.masked_fill(~inside[:, None], 0)
+
+
+def _slice_window(x: Tensor, origin: list[int], size: tuple[int, ...]) -> Tensor:
+    """`take_window` of a batch of one, without a gather."""
+    part, pad = x, []
+    for axis, (first, length) in enumerate(zip(origin, size, strict=True), 2):
+        start, stop = min(max(0, first), x.shape[axis]), max(0, min(x.shape[axis], first + length))
+        inside = max(0, stop - start)
+        part = part.narrow(axis, start, inside)
+        before = min(length - inside, max(0, -first))
+        pad = [before, length - inside - before, *pad]
+    return F.pad(part, pad) if any(pad) else part
 
 
 def put_window(x: Tensor, window: Tensor, origin: Tensor) -> Tensor:
@@ -85,6 +100,10 @@ def put_window(x: Tensor, window: Tensor, origin: Tensor) -> Tensor:
     size = tuple(window.shape[2:])
     if size == tuple(x.shape[2:]):
         return window
+    if execution.may_read_values(x) and x.shape[0] == 1:
+        out = x.clone()
+        out[(..., *(slice(o, o + s) for o, s in zip(origin[0].tolist(), size, strict=True)))] = window
+        return out
     index, _ = window_index(origin, size, tuple(x.shape[2:]))
     flat = index.flatten(1)[:, None].expand(-1, x.shape[1], -1)
     return x.flatten(2).scatter(2, flat, window.flatten(2)).unflatten(2, x.shape[2:])

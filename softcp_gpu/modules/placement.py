@@ -78,6 +78,6 @@ class Placement(nn.Module):
     def extra_repr(self) -> str:
         """All settings."""
         return (
-            f"{self.placement!r}, min_region_overlap={self.min_region_overlap}, "
+            f"placement={self.placement!r}, min_region_overlap={self.min_region_overlap}, "
             f"max_lesion_overlap={self.max_lesion_overlap}, min_visible={self.min_visible}"
         )

@@ -183,7 +183,7 @@ class SoftCP(nn.Module):
                 dilate_max=max(config.dilate_max, *params.k_dilate.tolist(), 0),
             )
         out = soft_cp(image, full, region, source_image, full_source, params.to(image.device), config)
-        return out._replace(mask=out.mask.view(mask.shape), params=params)
+        return out._replace(mask=out.mask.reshape(mask.shape), params=params)
 
     def draw(self, seed: Tensor, shape: tuple[int, ...], *, own_source: bool = True) -> PasteParams:
         """The params that `augment` would draw, without running it.
@@ -232,7 +232,9 @@ class SoftCP(nn.Module):
         words = {"footprint": c.footprint, "profile": c.profile, "on_small": c.on_small, "match": c.match}
         place = {"placement": "in_place" if c.in_place else "uniform", **c.bounds._asdict()}
         labels = {"lesion_labels": self.lesion_labels, "other_labels": self.other_labels}
-        return ", ".join(f"{name}={value!r}" for name, value in {**own, **words, **place, **labels}.items())
+        transforms = ("object_transform", "background_transform", "image_transform")
+        absent = {name: None for name in transforms if getattr(self, name) is None}
+        return ", ".join(f"{name}={value!r}" for name, value in {**own, **words, **place, **labels, **absent}.items())
 
 
 def _module(name: str, value: Any, kind: type) -> Any:

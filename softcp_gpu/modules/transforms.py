@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from softcp_gpu import checks
+from softcp_gpu.functional.execution import without_autocast
 from softcp_gpu.functional.pipeline import IMAGE_NOISE, OBJECT_NOISE
-from softcp_gpu.functional.transforms import transform_image, transform_object
+from softcp_gpu.functional.transforms import crop_and_resize, transform_image, transform_object
 from softcp_gpu.sampling import (
     INTENSITY_OPS,
     RIGID_OPS,
@@ -87,12 +88,16 @@ class ObjectTransform(nn.Module):
     def forward(
         self, image: Tensor, mask: Tensor, *, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Transforms each image about its own lesion; its mask follows."""
+        """Transforms each image about its own lesion; its mask follows. In `eval()` the very same tensors."""
+        if not self.training:
+            return image, mask
         image, full = _checked(image, mask)
         seed = self.seeds.draw(image.shape[0], generator)
         params = draw_object(seed, self.ranges, tuple(image.shape[2:])).to(image.device)
-        moved, labels = transform_object(image, full, params, self.blur_radius_px, seed.to(image.device), OBJECT_NOISE)
-        return moved, labels.view(mask.shape)
+        seed = seed.to(image.device)
+        with without_autocast(image):
+            moved, labels = transform_object(image, full, params, self.blur_radius_px, seed, OBJECT_NOISE)
+        return moved, labels.reshape(mask.shape)
 
     def extra_repr(self) -> str:
         """All settings."""
@@ -153,14 +158,15 @@ class ImageTransform(nn.Module):
     def forward(
         self, image: Tensor, mask: Tensor, *, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Transforms each image; its mask follows the crop."""
+        """Transforms each image; its mask follows the crop. In `eval()` the very same tensors."""
+        if not self.training:
+            return image, mask
         image, full = _checked(image, mask)
         seed = self.seeds.draw(image.shape[0], generator)
         params = draw_image(seed, self.ranges, image.ndim - 2).to(image.device)
-        moved, (labels,) = transform_image(
-            image, (full,), params, self.blur_radius_px, seed.to(image.device), IMAGE_NOISE
-        )
-        return moved, labels.view(mask.shape)
+        with without_autocast(image):
+            moved = transform_image(image, params, self.blur_radius_px, seed.to(image.device), IMAGE_NOISE)
+        return moved, crop_and_resize(full, params, "nearest").reshape(mask.shape)
 
     def extra_repr(self) -> str:
         """All settings."""

@@ -24,7 +24,7 @@ from softcp_gpu.reference.opencv import (
 )
 from softcp_gpu.reference.placement import Overlaps, draw_offset, find_origin, legal_offsets, overlaps_at
 from softcp_gpu.reference.soft_mask import auto_k_dilate, erode_core, soft_mask
-from softcp_gpu.reference.transforms import lesion_canvas, transform_image, transform_object
+from softcp_gpu.reference.transforms import crop_and_resize, lesion_canvas, transform_image, transform_object
 
 __all__ = [
     "Output",
@@ -32,6 +32,7 @@ __all__ = [
     "about",
     "auto_k_dilate",
     "compose",
+    "crop_and_resize",
     "crop_matrix",
     "draw_offset",
     "erode_core",

@@ -10,7 +10,7 @@ from softcp_gpu.reference.geometry import compose, translation, warp
 from softcp_gpu.reference.intensity import transform_intensity
 from softcp_gpu.reference.placement import Overlaps, find_origin, overlaps_at, within_bounds
 from softcp_gpu.reference.soft_mask import erode_core, soft_mask
-from softcp_gpu.reference.transforms import lesion_canvas, transform_image
+from softcp_gpu.reference.transforms import crop_and_resize, lesion_canvas, transform_image
 
 # Streams of a sample's seed that noise fields are read from; slot s of a transform reads the s-th after these.
 OBJECT_NOISE, BACKGROUND_NOISE, IMAGE_NOISE = 1000, 2000, 3000
@@ -104,22 +104,24 @@ def soft_cp(
 
     Args:
         image: (H, W, C) floating.
-        mask: (H, W), binary or class ids, integers or bool.
+        mask: (H, W), binary or class ids.
         region: (H, W) bool, or None.
         source_image, source_mask: as `image` and `mask`.
         params: one sample of `PasteParams`.
         config: a `PasteConfig`.
     """
     if params.background is not None:
-        masks = [mask] if region is None else [mask, region]
-        radius = config.background_blur_px
-        image, masks = transform_image(image, masks, params.background, radius, params.seed, BACKGROUND_NOISE)
-        mask, region = masks[0], None if region is None else masks[1]
+        draws = params.background
+        image = transform_image(image, draws, config.background_blur_px, params.seed, BACKGROUND_NOISE)
+        mask = crop_and_resize(mask, draws, "nearest")
+        region = None if region is None else crop_and_resize(region, draws, "nearest")
     out = _paste(image, mask, region, source_image, source_mask, params, config)
     if params.image is not None:
-        masks = [out.mask, out.soft_mask]
-        image, masks = transform_image(out.image, masks, params.image, config.image_blur_px, params.seed, IMAGE_NOISE)
-        out = out._replace(image=image, mask=masks[0], soft_mask=masks[1])
+        out = out._replace(
+            image=transform_image(out.image, params.image, config.image_blur_px, params.seed, IMAGE_NOISE),
+            mask=crop_and_resize(out.mask, params.image, "nearest"),
+            soft_mask=crop_and_resize(out.soft_mask, params.image, "linear"),
+        )
     return out
 
 

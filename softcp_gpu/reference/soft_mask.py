@@ -16,7 +16,7 @@ def auto_k_dilate(alpha: float) -> int:
         [5, 9, 14, 29]
     """
     k = 1
-    while alpha**k > 0.05:
+    while alpha**k > 0.05 * (1 + 1e-5):  # alpha may be a root of 0.05, rounded to any precision
         k += 1
     return k
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -10,26 +10,30 @@ from softcp_gpu.reference.geometry import about, compose, crop_matrix, rigid_mat
 from softcp_gpu.reference.intensity import transform_intensity
 
 
-def transform_image(
-    image: np.ndarray, masks: list[np.ndarray], params: Any, radius: int, seed: int, stream: int
-) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Crops and resizes back an image with its masks, then transforms its intensities.
+def crop_and_resize(x: np.ndarray, params: Any, mode: Literal["linear", "nearest"]) -> np.ndarray:
+    """Crops and resizes back, if a crop was drawn.
 
     Args:
-        image: (H, W, C).
-        masks: (H, W) each. Floating ones (soft masks) are resampled linearly, others to the nearest.
+        x: (H, W, C) or (H, W).
+        params: one sample of `ImageParams`.
+        mode: "linear" for images and soft masks, "nearest" for labels.
+    """
+    if np.all(np.asarray(params.crop_size) == 1):
+        return x
+    shape = x.shape[: len(params.crop_size)]
+    return warp(x, crop_matrix(params.crop_size, params.crop_start, shape), mode).astype(x.dtype)
+
+
+def transform_image(image: np.ndarray, params: Any, radius: int, seed: int, stream: int) -> np.ndarray:
+    """Crops and resizes back an image, then transforms its intensities.
+
+    Args:
+        image: (H, W, C) floating.
         params: one sample of `ImageParams`.
         radius, seed, stream: as `transform_intensity`.
     """
-    if np.any(np.asarray(params.crop_size) != 1):
-        matrix = crop_matrix(params.crop_size, params.crop_start, image.shape[:-1])
-        image = warp(image, matrix, "linear")
-        masks = [_resample_mask(mask, matrix) for mask in masks]
-    return transform_intensity(image, image, params.intensity, radius, seed, stream), masks
-
-
-def _resample_mask(mask: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    return warp(mask, matrix, "linear" if mask.dtype.kind == "f" else "nearest").astype(mask.dtype)
+    image = crop_and_resize(image, params, "linear")
+    return transform_intensity(image, image, params.intensity, radius, seed, stream)
 
 
 def object_matrix(labels: np.ndarray, rigid: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -107,7 +107,8 @@ def test_counts_stay_exact_on_large_frames():
     lesion[..., : box[0], : box[1]] = True
     region[:] = random_mask(frame, 0.5, seed=0)
     sums = np.pad(region[0, 0].numpy(), ((1, 0), (1, 0))).astype(np.int64).cumsum(0).cumsum(1)
-    inside = sums[box[0] :, box[1] :] - sums[: -box[0], box[1] :] - sums[box[0] :, : -box[1]] + sums[: -box[0], : -box[1]]
+    (h, w) = box
+    inside = sums[h:, w:] - sums[:-h, w:] - sums[h:, :-w] + sums[:-h, :-w]
     bound = int(np.median(inside))
     legal = legal_offsets(lesion, region, min_region_overlap=bound)[0, frame[0] - 1 :, frame[1] - 1 :]
     assert np.array_equal(legal[: inside.shape[0], : inside.shape[1]].numpy(), inside >= bound)

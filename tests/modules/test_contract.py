@@ -106,7 +106,7 @@ def test_every_floating_dtype_is_kept_and_near_what_float32_gives(module, data, 
     expected, expected_labels = run(module(), image.float(), mask)
     assert found.dtype == dtype
     assert torch.equal(labels, expected_labels)
-    # One rounding in, a few operations in float32, one rounding out: two steps of the coarser dtype at the largest value.
+    # One rounding in, float32 between, one rounding out: two steps of the coarser dtype at the largest value.
     step = max(torch.finfo(dtype).eps, 1e-5) * float(expected.abs().max())
     assert (found.float() - expected).abs().max() <= 2 * step
 
@@ -204,7 +204,9 @@ def test_what_draws_no_augmentation_does_the_same_in_eval(module, data):
 
 
 @each(MODULES)
-@pytest.mark.parametrize("through", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))], ids=["deepcopy", "pickle"])
+@pytest.mark.parametrize(
+    "through", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))], ids=["deepcopy", "pickle"]
+)
 def test_a_copy_does_the_same(module, data, through):
     made = module()
     twin = through(made)

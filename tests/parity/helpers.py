@@ -25,12 +25,12 @@ def lesions(rng, shape, kind):
     if kind == "full":
         mask[:] = True
     for _ in range({"one": 1, "several": 3, "border": 1}.get(kind, 0)):
-        center = length * rng.uniform(0.2, 0.8, len(shape))
+        center = (length - 1) * rng.uniform(0.2, 0.8, len(shape))
         if kind == "border":
             axis = rng.integers(len(shape))
             center[axis] = rng.choice([0, shape[axis] - 1])
         radius = np.maximum(length.min() * rng.uniform(0.05, 0.2, len(shape)), 0.6)
-        mask |= (((grid - center) / radius) ** 2).sum(-1) <= 1
+        mask |= (((grid - center.round()) / radius) ** 2).sum(-1) <= 1
     return mask
 
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from softcp_gpu import SoftCP, Status, functional, reference, sampling
-from softcp_gpu.functional import counter_rng, transforms
+from softcp_gpu import SoftCP, Status, functional, sampling
+from softcp_gpu.functional import counter_rng
 from softcp_gpu.modules import ImageTransform
-from softcp_gpu.reference import noise, opencv
-from softcp_gpu.reference import transforms as reference_transforms
 from tests.assertions import assert_close_in_range, assert_masks_match_in_edge_band
-from tests.parity.helpers import KINDS, masks, one, single_image, single_mask, textures
+from tests.parity.helpers import KINDS, masks, one, reference, single_image, single_mask, textures
 
+intensity, noise, opencv = reference.intensity, reference.noise, reference.opencv
+reference_transforms = reference.transforms
 ndimage = pytest.importorskip("scipy.ndimage", reason="needs SciPy")
 
 SHAPE = (11, 22, 17)
@@ -98,10 +98,12 @@ def legal_by_moving(lesion, region, others, min_region_overlap, max_lesion_overl
 def volumes(monkeypatch):
     """The reference on volumes."""
     own = {f.__name__: f for f in (erode_core, soft_mask, rigid_matrix, warp, gaussian_blur)}
-    for module in (opencv, reference_transforms, opencv.transform_intensity.__globals__):
-        names = module if isinstance(module, dict) else vars(module)
-        for name in own.keys() & names.keys():
-            monkeypatch.setitem(names, name, own[name])
+    replaced = set()
+    for module in (intensity, opencv, reference_transforms):
+        for name in own.keys() & vars(module).keys():
+            monkeypatch.setattr(module, name, own[name])
+            replaced.add(name)
+    assert replaced == own.keys()
 
 
 @pytest.mark.parametrize("footprint", ["full", "cross"])
@@ -179,34 +181,31 @@ def test_noise():
 @pytest.mark.parametrize("bounds", [(0.5, 0.0, 1.0), (0.3, 0.2, 0.6)])
 def test_legal_offsets(bounds):
     rng = np.random.default_rng(55)
-    shape, names = (5, 9, 7), ("min_region_overlap", "max_lesion_overlap", "min_visible")
-    lesion, region, others = (
-        masks(rng, shape, kinds) for kinds in (["one", "pixel"], ["full", "one"], ["several"] * 2)
-    )
-    legal = functional.legal_offsets(lesion, region, others, **dict(zip(names, bounds, strict=True)))
-    for i in range(2):
+    kinds = ["one", "border", "pixel"], ["full", "several", "one"], ["several"] * 3
+    lesion, region, others = (masks(rng, (5, 9, 7), k) for k in kinds)
+    how = dict(zip(("min_region_overlap", "max_lesion_overlap", "min_visible"), bounds, strict=True))
+    legal = functional.legal_offsets(lesion, region, others, **how)
+    for i in range(3):
         arrays = [single_mask(m, i) for m in (lesion, region, others)]
         expected = legal_by_moving(*arrays, *bounds)
         assert expected.any()
         assert np.array_equal(legal[i].numpy(), expected)
-        assert np.array_equal(
-            legal[i].numpy(), reference.legal_offsets(*arrays, *()) if bounds == (0.5, 0.0, 1.0) else expected
-        )
+        assert np.array_equal(reference.legal_offsets(*arrays, **how), expected)
 
 
 def test_image_transform(volumes):
     rng = np.random.default_rng(56)
     module = ImageTransform(p_crop=0.7, crop=(0.4, 1.0), noise_sigma=(0.02, 0.1))
     image, label = textures(rng, 12, 2, SHAPE, low=-1000, high=3000), masks(rng, SHAPE, KINDS * 2)
-    seed = sampling.sample_seeds(6, torch.arange(12))
-    params, radius = sampling.draw_image(seed, module.ranges, 3), module.blur_radius_px
-    moved, (moved_label,) = transforms.transform_image(image, (label,), params, radius, seed, 50)
-    pairs = []
+    moved, moved_label = module(image, label, generator=torch.Generator().manual_seed(9))
+    seed = sampling.SeedStream().draw(12, torch.Generator().manual_seed(9))
+    params, pairs = sampling.draw_image(seed, module.ranges, 3), []
     for i in range(12):
-        arrays = single_image(image, i), [single_mask(label, i)]
-        expected, labels = reference_transforms.transform_image(*arrays, one(params, i), radius, int(seed[i]), 50)
+        drawn, noise_at = one(params, i), (module.blur_radius_px, int(seed[i]), opencv.IMAGE_NOISE)
+        expected = reference.transform_image(single_image(image, i), drawn, *noise_at)
         assert_close_in_range(single_image(moved, i), expected, IMAGE, "image")
-        pairs.append((single_mask(moved_label, i), labels[0]))
+        expected = reference.crop_and_resize(single_mask(label, i), drawn, "nearest")
+        pairs.append((single_mask(moved_label, i), expected))
     assert_masks_match_in_edge_band(pairs)
 
 

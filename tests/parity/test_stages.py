@@ -7,7 +7,7 @@ import torch
 from softcp_gpu import functional, sampling
 from softcp_gpu.functional import counter_rng, intensity, lesion, placement, transforms
 from softcp_gpu.modules import ImageTransform, ObjectTransform, SoftCP
-from softcp_gpu.reference import noise
+from softcp_gpu.reference import noise, opencv
 from softcp_gpu.types import Bounds
 from tests.assertions import assert_close_in_range, assert_masks_match_in_edge_band
 from tests.parity.helpers import KINDS, lesions, masks, one, reference, single_image, single_mask, textures
@@ -47,6 +47,18 @@ def test_auto_k_dilate():
     expected = [reference.auto_k_dilate(alpha) for alpha in alphas]
     assert [functional.auto_k_dilate(alpha) for alpha in alphas.tolist()] == expected
     assert functional.auto_k_dilate(torch.from_numpy(alphas)).tolist() == expected
+
+
+@pytest.mark.xfail(
+    strict=True, reason="alpha, 0.05 and the logarithm are rounded: a root of 0.05 may get a step too many"
+)
+def test_auto_k_dilate_of_roots_of_the_bound():
+    steps = list(range(1, 40))
+    alphas = [0.05 ** (1 / k) for k in steps]
+    assert [reference.auto_k_dilate(alpha) for alpha in alphas] == steps
+    assert [functional.auto_k_dilate(alpha) for alpha in alphas] == steps
+    for dtype in (torch.float32, torch.float64):
+        assert functional.auto_k_dilate(torch.tensor(alphas, dtype=dtype)).tolist() == steps
 
 
 def test_copy_paste_union_and_rim():
@@ -136,6 +148,15 @@ def test_gamma_and_noise(unit):
         assert_close_in_range(single_image(noisy, i), expected, IMAGE, "noise")
 
 
+def test_small_gamma_keeps_the_least_value():
+    x = np.linspace(-1, 1, 9, dtype=np.float32).reshape(1, 9, 1)
+    image = torch.from_numpy(x)[None].movedim(-1, 1)
+    for power in (0.3, 0.1, 0.01):
+        ours = functional.gamma(image, torch.tensor([power]), *functional.value_range(image))
+        expected = reference.gamma(x, power, *reference.value_range(x))
+        assert_close_in_range(single_image(ours, 0), expected, IMAGE, "gamma")
+
+
 def test_value_range():
     image = textures(np.random.default_rng(6), 2, 3, (9, 7), low=-5, high=2)
     for ours, expected in zip(
@@ -165,58 +186,44 @@ def test_blur(shape):
             assert_close_in_range(single_image(blurred, i), expected, IMAGE, "blur")
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_intensity_slots_run_in_order(shape):
-    rng = np.random.default_rng(8)
-    module = ObjectTransform(noise_sigma=(0.02, 0.1))
-    image, whole = (textures(rng, 24, 2, shape, low=-1000, high=h) for h in (2000, 1500))
-    seed = sampling.sample_seeds(5, torch.arange(24))
-    params = sampling.draw_object(seed, module.ranges, shape).intensity
-    on = torch.stack([params.gamma != 1, params.noise_sigma > 0, params.blur_sigma_px > 0], -1)
-    assert len({tuple(row) for row in on.flatten(1).tolist()}) > 10  # of the 16 combinations
-    index = transforms.frame_index(image)
-    moved = transforms.transform_intensity(image, whole, params, module.blur_radius_px, seed, 50, index)
-    for i in range(24):
-        arrays = (single_image(image, i), single_image(whole, i), one(params, i))
-        expected = reference.transform_intensity(*arrays, module.blur_radius_px, int(seed[i]), 50)
-        assert_close_in_range(single_image(moved, i), expected, IMAGE, "intensities")
+def called(module, image, label):
+    """What a module makes of a batch, and the seeds that it used."""
+    moved = module(image, label, generator=torch.Generator().manual_seed(9))
+    return moved, sampling.SeedStream().draw(len(image), torch.Generator().manual_seed(9))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_image_transform(shape):
     rng = np.random.default_rng(9)
     module = ImageTransform(p_crop=0.7, crop=(0.3, 1.0), noise_sigma=(0.02, 0.1))
-    image = textures(rng, 24, 2, shape, low=-1000, high=3000)
-    label = masks(rng, shape, KINDS * 4).to(torch.uint8) * 3
-    soft = torch.from_numpy(rng.random((24, 1, *shape)))
-    seed = sampling.sample_seeds(6, torch.arange(24))
-    params = sampling.draw_image(seed, module.ranges, 2)
-    radius = module.blur_radius_px
-    moved, (moved_label, moved_soft) = transforms.transform_image(image, (label, soft), params, radius, seed, 50)
-    pairs = []
+    image, label = textures(rng, 24, 2, shape, low=-1000, high=3000), masks(rng, shape, KINDS * 4).to(torch.uint8) * 3
+    (moved, moved_label), seed = called(module, image, label)
+    params, pairs = sampling.draw_image(seed, module.ranges, 2), []
     for i in range(24):
-        arrays = single_image(image, i), [single_mask(label, i), single_mask(soft, i)]
-        expected, labels = reference.transform_image(*arrays, one(params, i), radius, int(seed[i]), 50)
+        drawn, noise_at = one(params, i), (module.blur_radius_px, int(seed[i]), opencv.IMAGE_NOISE)
+        expected = reference.transform_image(single_image(image, i), drawn, *noise_at)
         assert_close_in_range(single_image(moved, i), expected, IMAGE, "image")
-        assert_close_in_range(moved_soft[i, 0], labels[1], IMAGE, "soft mask")
-        pairs.append((single_mask(moved_label, i), labels[0]))
+        expected = reference.crop_and_resize(single_mask(label, i), drawn, "nearest")
+        pairs.append((single_mask(moved_label, i), expected))
     assert_masks_match_in_edge_band(pairs)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_object_transform(shape):
+@pytest.mark.parametrize("rigid", [["none"], list(sampling.RIGID_OPS)])
+def test_object_transform(shape, rigid):
     rng = np.random.default_rng(10)
-    module = ObjectTransform(rotation_deg=(-180, 180), scale=(0.5, 2))
+    module = ObjectTransform(rigid, rotation_deg=(-180, 180), scale=(0.5, 2), noise_sigma=(0.02, 0.1))
     image = textures(rng, 24, 2, shape, low=-1000, high=3000)
     label = masks(rng, shape, ("one", "several", "border", "pixel") * 6).to(torch.uint8) * 3
-    seed = sampling.sample_seeds(7, torch.arange(24))
-    params = sampling.draw_object(seed, module.ranges, shape)
-    radius = module.blur_radius_px
-    moved, moved_label = transforms.transform_object(image, label, params, radius, seed, 50)
-    pairs = []
+    (moved, moved_label), seed = called(module, image, label)
+    params, pairs = sampling.draw_object(seed, module.ranges, shape), []
+    on = torch.stack(
+        [params.intensity.gamma != 1, params.intensity.noise_sigma > 0, params.intensity.blur_sigma_px > 0]
+    )
+    assert len({tuple(row) for row in on.movedim(1, 0).flatten(1).tolist()}) > 10  # of the 16 pairs of operations
     for i in range(24):
-        arrays = single_image(image, i), single_mask(label, i)
-        expected, labels = reference.transform_object(*arrays, one(params, i), radius, int(seed[i]), 50)
+        arrays, noise_at = (single_image(image, i), single_mask(label, i)), (int(seed[i]), opencv.OBJECT_NOISE)
+        expected, labels = reference.transform_object(*arrays, one(params, i), module.blur_radius_px, *noise_at)
         assert_close_in_range(single_image(moved, i), expected, IMAGE, "image")
         pairs.append((single_mask(moved_label, i), labels))
     assert_masks_match_in_edge_band(pairs)
@@ -252,6 +259,8 @@ BOUNDS = [
     (0, 1.0, 0.25),
     (4, 0, 5),
     (0.0, 0.0, 1.0),
+    (0, 0.1, 0),
+    (0.0, 2, 0.0),
 ]
 
 
