@@ -106,9 +106,11 @@ def test_through_the_whole_paste_to_both_images(shape, settings):
     assert Paste(shape, SETTINGS[settings]).check("image", "source")
 
 
-@pytest.mark.parametrize("settings", SETTINGS)
-def test_through_the_whole_paste_to_softness_and_geometry(shape, settings):
-    assert Paste(shape, SETTINGS[settings]).check("alpha", "angle_deg", "scale", "shift_px")
+@pytest.mark.parametrize(
+    ("axes", "settings"), [*(("2-D", name) for name in SETTINGS), ("3-D", "moved"), ("3-D", "rim")]
+)
+def test_through_the_whole_paste_to_softness_and_geometry(axes, settings):
+    assert Paste(SHAPES[axes], SETTINGS[settings]).check("alpha", "angle_deg", "scale", "shift_px")
 
 
 @pytest.mark.parametrize("settings", ["moved", "rim"])

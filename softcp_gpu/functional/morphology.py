@@ -1,53 +1,75 @@
-"""Dilation and erosion of hard masks in 2-D and 3-D.
+"""Dilation of hard masks in 2-D and 3-D, by two engines. Pixels outside the image are ignored.
 
-Two engines: kornia's max / min pooling, for any symmetric footprint, and shifted OR on uint8, for the two built-in
-footprints. Pixels outside the image are ignored by both operations: an image border never erodes a lesion.
+`ByteGrid` knows the two built-in footprints, and is fast: a step is a few ORs of shifted bytes. `dilate_pool` takes any
+symmetric footprint and is kornia's max pooling.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 
 import kornia.morphology as km
 import torch
 from torch import Tensor
 
 
-def stepper(footprint: str | Tensor) -> tuple[torch.dtype, Callable[[Tensor], Tensor]]:
-    """The engine for a footprint: the dtype that it works on, and one dilation step.
+class ByteGrid:
+    """0/1 masks in one flat buffer that grow step by step.
+
+    Behind each line, slice and sample lie as many zeros as there are steps to come. So a neighbour along any axis is a
+    shift of the whole buffer, and what a shift carries over an edge never reaches another line in time.
 
     Args:
-        footprint: "full" (3^n ones: chessboard steps), "cross" (3^n, the centre and its 2n neighbours: city block
-            steps), or a symmetric tensor of 0 and 1 with odd lengths.
+        mask: (B, 1, *spatial) bool or uint8, 0/1.
+        steps: how often it may grow.
+        footprint: "full" (3^n: chessboard steps) or "cross" (a pixel and its 2n neighbours: city block steps).
     """
-    if isinstance(footprint, Tensor):
-        return torch.float32, lambda x: dilate_pool(x, footprint)
-    return torch.uint8, lambda x: dilate_once(x, footprint)
 
+    def __init__(self, mask: Tensor, steps: int, footprint: str) -> None:
+        self.shape, self.full = mask.shape, footprint == "full"
+        self.lengths = [length + steps for length in mask.shape[2:]]
+        self.strides = [math.prod(self.lengths[axis + 1 :]) for axis in range(len(self.lengths))]
+        self.edge = self.strides[0]  # zeros before the first and after the last sample, for the longest shift
+        self.body = mask.shape[0] * math.prod(self.lengths)
+        self.now = torch.zeros(self.body + 2 * self.edge, dtype=torch.uint8, device=mask.device)
+        self.next = torch.empty_like(self.now)
+        self.next[: self.edge] = 0
+        self.next[self.edge + self.body :] = 0
+        self.pixels(self.now).copy_(mask)
 
-def dilate_once(x: Tensor, footprint: str) -> Tensor:
-    """One dilation step of a uint8 0/1 mask by OR of shifted copies; "full" is separable, "cross" is not."""
-    axes = range(2, x.ndim)
-    if footprint == "cross":
-        out = x.clone()
-        for axis in axes:
-            _or_neighbours(out, x, axis)
-        return out
-    for axis in axes:
-        out = x.clone()
-        _or_neighbours(out, x, axis)
-        x = out
-    return x
+    def pixels(self, buffer: Tensor) -> Tensor:
+        """The pixels in a buffer, without the zeros around them: a view (B, 1, *spatial)."""
+        view = buffer.narrow(0, self.edge, self.body).view(self.shape[0], 1, *self.lengths)
+        for axis, length in enumerate(self.shape[2:], 2):
+            view = view.narrow(axis, 0, length)
+        return view
 
+    def samples(self) -> Tensor:
+        """All bytes of the samples, the zeros among them: a view (B, bytes)."""
+        return self._moved(0).view(self.shape[0], -1)
 
-def _or_neighbours(out: Tensor, x: Tensor, axis: int) -> None:
-    length = x.shape[axis] - 1
-    out.narrow(axis, 1, length).bitwise_or_(x.narrow(axis, 0, length))
-    out.narrow(axis, 0, length).bitwise_or_(x.narrow(axis, 1, length))
+    def grow(self) -> None:
+        """One dilation step."""
+        if self.full:
+            for stride in self.strides:
+                torch.bitwise_or(self._moved(-stride), self._moved(stride), out=self._target())
+                self._target().bitwise_or_(self._moved(0))
+                self.now, self.next = self.next, self.now
+            return
+        self._target().copy_(self._moved(0))
+        for stride in self.strides:
+            self._target().bitwise_or_(self._moved(-stride)).bitwise_or_(self._moved(stride))
+        self.now, self.next = self.next, self.now
+
+    def _moved(self, by: int) -> Tensor:
+        return self.now.narrow(0, self.edge + by, self.body)
+
+    def _target(self) -> Tensor:
+        return self.next.narrow(0, self.edge, self.body)
 
 
 def dilate_pool(x: Tensor, footprint: Tensor) -> Tensor:
-    """One dilation step by max pooling over the footprint (kornia).
+    """One dilation step by max pooling over the footprint.
 
     A 3-D footprint is taken plane by plane: each plane dilates all slices at once, then acts on a shifted depth.
 

@@ -18,7 +18,7 @@ from softcp_gpu.functional.paste import hard_union, match_rim, soft_paste
 from softcp_gpu.functional.placement import find_origin
 from softcp_gpu.functional.soft_mask import Steps, soften
 from softcp_gpu.functional.transforms import crop_and_resize, transform_image, transform_intensity
-from softcp_gpu.functional.windows import put_window, surrounding_window, take_window, window_index
+from softcp_gpu.functional.windows import place_window, put_window, surrounding_window, take_window, window_index
 from softcp_gpu.types import PasteConfig, PasteParams, PlacementRecord, SoftCPOutput, Status
 
 # Streams of each sample's seed that noise fields are read from; sampling.py keeps its draws below.
@@ -140,7 +140,7 @@ def _paste(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutput:
     return SoftCPOutput(
         put_window(x.image, soft_paste(background, source, soft), corner),
         put_window(x.mask, hard_union(old, labels, shown), corner),
-        put_window(torch.zeros(x.mask.shape, dtype=work, device=x.mask.device), soft, corner),
+        place_window(soft, corner, shape),
         PlacementRecord(*(field * _column(pasted, field) for field in record)),
         status,
         params,

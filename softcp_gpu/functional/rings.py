@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from softcp_gpu.functional.morphology import stepper
+from softcp_gpu.functional.morphology import ByteGrid, dilate_pool
 
 _TOLERANCE = 1e-4  # mm: five pixels of 0.6 mm are 3 mm, whatever the rounding of 0.6
 
@@ -34,21 +34,40 @@ def ring_count(mask: Tensor, k_erode: Tensor, erode_max: int, k_max: int, footpr
         k_erode: (B,) int64, at most `erode_max`.
         erode_max: largest number of erosion steps.
         k_max: number of rings to count.
-        footprint: "full" and "cross" run on uint8; a tensor runs through kornia's pooling.
+        footprint: "full" and "cross" run on bytes; a tensor runs through kornia's pooling.
     """
-    dtype, dilate = stepper(footprint)
-    x = mask.to(dtype)
-    steps = torch.zeros_like(k_erode)
-    for i in range(1, erode_max + 1):
-        eroded = 1 - dilate(1 - x)  # a symmetric footprint erodes a mask as it dilates the rest
-        go = (k_erode >= i) & (eroded != 0).flatten(1).any(1)
-        steps = torch.where(go, i, steps)
-        x = torch.where(go.view(-1, *(1,) * (x.ndim - 1)), eroded, x)
-    level = x.to(torch.uint8 if k_max < 255 else torch.int16, copy=True)
+    if isinstance(footprint, Tensor):
+        return _ring_count_pooled(mask, k_erode, erode_max, k_max, footprint)
+    core, steps = mask, torch.zeros_like(k_erode)
+    if erode_max:
+        rest = ByteGrid(~mask, erode_max, footprint)
+        for i in range(1, erode_max + 1):
+            before = rest.samples().clone()
+            rest.grow()  # a symmetric footprint erodes a mask as it dilates the rest
+            go = (k_erode >= i) & (rest.pixels(rest.now).flatten(1).amin(1) == 0)
+            rest.samples().mul_(go[:, None].to(torch.uint8)).bitwise_or_(before)
+            steps = torch.where(go, i, steps)
+        core = rest.pixels(rest.now) ^ 1
+    grid = ByteGrid(core, k_max, footprint)
+    level = grid.now.to(torch.uint8 if k_max < 255 else torch.int16, copy=True)
     for _ in range(k_max):
-        x = dilate(x)
-        level += x.to(level.dtype)
-    return Rings(level, steps, steps == k_erode)
+        grid.grow()
+        level.add_(grid.now)
+    return Rings(grid.pixels(level), steps, steps == k_erode)
+
+
+def _ring_count_pooled(mask: Tensor, k_erode: Tensor, erode_max: int, k_max: int, footprint: Tensor) -> Rings:
+    core, steps = mask.to(torch.float32), torch.zeros_like(k_erode)
+    for i in range(1, erode_max + 1):
+        eroded = 1 - dilate_pool(1 - core, footprint)
+        go = (k_erode >= i) & (eroded > 0).flatten(1).any(1)
+        steps = torch.where(go, i, steps)
+        core = torch.where(_column(go, mask), eroded, core)
+    level = core
+    for _ in range(k_max):
+        core = dilate_pool(core, footprint)
+        level = level + core
+    return Rings(level.to(torch.int16), steps, steps == k_erode)
 
 
 def distance_mm(mask: Tensor, spacing: tuple[float, ...], reach: int) -> Tensor:
@@ -99,3 +118,8 @@ def ring_count_mm(mask: Tensor, k_erode: Tensor, erode_max: int, k_max: int, spa
         core = mask & (depth > torch.where(steps > 0, steps + _TOLERANCE, 0.0).view(-1, *(1,) * (mask.ndim - 1)))
     away = (distance_mm(core, spacing, k_max) - _TOLERANCE).clamp(0, k_max + 1).ceil()
     return Rings((k_max + 1 - away).to(torch.int16), steps, steps == k_erode)
+
+
+def _column(value: Tensor, like: Tensor) -> Tensor:
+    """(B,) as (B, 1, 1, ...)."""
+    return value.view(-1, *(1,) * (like.ndim - 1))

@@ -10,16 +10,17 @@ import math
 from typing import Literal, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from softcp_gpu import checks
 from softcp_gpu.functional import execution
 from softcp_gpu.functional.rings import Rings, ring_count, ring_count_mm
-from softcp_gpu.functional.windows import bounding_box, put_window, surrounding_window, take_window
+from softcp_gpu.functional.windows import bounding_box, place_window, surrounding_window, take_window
 
 AUTO_TAIL = 0.05
+_CACHE_BYTES = 1 << 21  # of masks at a time: counting goes over the same bytes again and again
 _ROUNDING = 1e-6  # of a step: an alpha whose power is 0.05 needs no further step because it is stored in float32
-_CACHE_BYTES = 1 << 19
 
 
 def auto_k_dilate(alpha: float | Tensor) -> int | Tensor:
@@ -149,19 +150,7 @@ class Steps(NamedTuple):
 
 
 def soften(lesion: Tensor, steps: Steps, footprint: str | Tensor, profile: str, on_small: str) -> tuple[Tensor, Rings]:
-    """`soft_mask` on checked tensors, over the whole of each frame: ring count, then table.
-
-    On a CPU it takes as many samples at a time as stay in the cache.
-    """
-    chunk = max(1, _CACHE_BYTES // max(1, math.prod(lesion.shape[2:])))
-    if execution.may_read_values(lesion) and lesion.shape[0] > chunk:
-        parts = [
-            soften(lesion[i : i + chunk], steps.rows(slice(i, i + chunk)), footprint, profile, on_small)
-            for i in range(0, lesion.shape[0], chunk)
-        ]
-        return torch.cat([soft for soft, _ in parts]), Rings(
-            *map(torch.cat, zip(*(rings for _, rings in parts), strict=True))
-        )
+    """`soft_mask` on checked tensors, over the whole of each frame: ring count, then table."""
     if steps.spacing is None:
         rings = ring_count(lesion, steps.k_erode, steps.erode_max, steps.k_max, footprint)
     else:
@@ -170,17 +159,37 @@ def soften(lesion: Tensor, steps: Steps, footprint: str | Tensor, profile: str, 
     table = table.to(torch.float64 if steps.alpha.dtype == torch.float64 else torch.float32)
     if on_small == "skip":
         table = table * rings.survives[:, None]
-    return table.gather(1, rings.level.flatten(1).long()).view(lesion.shape), rings
+    return _look_up(table, rings.level.reshape(lesion.shape[0], -1)).reshape(lesion.shape), rings
+
+
+def _look_up(table: Tensor, level: Tensor) -> Tensor:
+    """Row b of the (B, T) table at the levels of sample b, (B, N)."""
+    if not execution.may_read_values(level) or level.dtype != torch.uint8:
+        return table.gather(1, level.long())
+    # On a CPU a look-up costs more than all the counting. Two pixels at a time: a pair of levels is one 16-bit index,
+    # and a pair of weights one complex number.
+    size, odd = table.shape[1], level.shape[1] % 2
+    low, high = table[:, None, :].expand(-1, size, -1), table[:, :, None].expand(-1, -1, size)
+    pairs = F.pad(torch.stack([low, high], -1), (0, 0, 0, 256 - size)).flatten(1, 2)
+    first = torch.arange(len(table), dtype=torch.int32)[:, None] * (256 * size)
+    index = (F.pad(level, (0, 1)) if odd else level).view(torch.int16).to(torch.int32).add_(first)
+    weights = torch.view_as_complex(pairs.flatten(0, 1)).index_select(0, index.flatten())
+    return torch.view_as_real(weights).view(len(table), -1)[:, : level.shape[1]]
 
 
 def _soften_boxes(lesion: Tensor, steps: Steps, footprint: str | Tensor, profile: str, on_small: str) -> Tensor:
-    """On a CPU: only the boxes around the lesions."""
+    """On a CPU: only the boxes around the lesions, as many samples at a time as stay in the cache."""
     spacing = steps.spacing or (1.0,) * (lesion.ndim - 2)
     reach = [length // 2 for length in footprint.shape] if isinstance(footprint, Tensor) else [1] * len(spacing)
     margin = torch.tensor([int(steps.k_max / s) * r + 2 for s, r in zip(spacing, reach, strict=True)])
     origin, box = surrounding_window(*bounding_box(lesion)[:2], margin, tuple(lesion.shape[2:]))
-    soft, _ = soften(take_window(lesion, origin, box), steps, footprint, profile, on_small)
-    return put_window(soft.new_zeros(lesion.shape), soft, origin)
+    chunk = max(1, _CACHE_BYTES // math.prod(box))
+    parts = []
+    for i in range(0, lesion.shape[0], chunk):
+        rows = slice(i, i + chunk)
+        soft, _ = soften(take_window(lesion[rows], origin[rows], box), steps.rows(rows), footprint, profile, on_small)
+        parts.append(place_window(soft, origin[rows], tuple(lesion.shape[2:])))
+    return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 
 def _per_sample(value: float | Tensor, batch: int, like: Tensor) -> Tensor:

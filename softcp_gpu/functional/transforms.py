@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -45,8 +46,12 @@ def crop_and_resize(x: Tensor, params: ImageParams, mode: Literal["linear", "nea
     Returns:
         As `x`.
     """
-    matrix = crop_matrix(params.crop_size.double(), params.crop_start.double(), tuple(x.shape[2:]))
-    return where_active((params.crop_size != 1).any(1), x, lambda t, rows: warp(t, rows(matrix), mode))
+
+    def cropped(t: Tensor, rows: Callable[[Tensor], Tensor]) -> Tensor:
+        size, start = rows(params.crop_size).double(), rows(params.crop_start).double()
+        return warp(t, crop_matrix(size, start, tuple(x.shape[2:])), mode)
+
+    return where_active((params.crop_size != 1).any(1), x, cropped)
 
 
 def transform_image(image: Tensor, params: ImageParams, radius: int, seed: Tensor, stream: int) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 
 from softcp_gpu import SoftCP, Status
-from softcp_gpu.functional import draw_offset, legal_offsets
+from softcp_gpu.functional import draw_offset, execution, legal_offsets
 
 LIKELY = 1e-4  # p-values of fixed draws: a healthy generator fails one test in ten thousand, once
 RULES = [
@@ -143,6 +143,15 @@ def test_draws_from_the_map_are_uniform():
     assert p_value(offset.tolist(), as_set(legal)) > LIKELY
 
 
+@pytest.fixture(params=["lesion by lesion", "whole frames"])
+def draws(request, monkeypatch):
+    """How many draws there is time for: on a CPU samples run one by one, elsewhere all at once on whole frames."""
+    if request.param == "lesion by lesion":
+        return 150
+    monkeypatch.setattr(execution, "may_read_values", lambda x: False)
+    return 5000
+
+
 def lesion_in_the_corner(shape, pixels):
     lesion = torch.zeros(1, 1, *shape, dtype=torch.bool)
     for pixel in pixels:
@@ -185,37 +194,37 @@ TOWER = [(0, 0, 0), (1, 0, 0), (1, 1, 0)]
         (TOWER, (3, 4, 4), 0.5, 0.2, {"min_visible": 0.6}),
     ],
 )
-def test_draws_through_softcp_are_legal_and_uniform(pixels, shape, region_share, others_share, rule):
+def test_draws_through_softcp_are_legal_and_uniform(pixels, shape, region_share, others_share, rule, draws):
     lesion = lesion_in_the_corner(shape, pixels)
     region = None if region_share is None else random_mask(shape, region_share, 11)
     others = None if others_share is None else random_mask(shape, others_share, 12)
     legal = brute_force(lesion, region, others, **rule)
     assert len(legal) > 3
-    out = paste_everywhere(lesion, region, others, 3000, **rule)
+    out = paste_everywhere(lesion, region, others, draws, **rule)
     assert (out.status == Status.PASTED).all()
     assert p_value(out.placement.offset_px.tolist(), legal) > LIKELY
 
 
-def test_neither_the_candidates_nor_the_map_prefer_a_place():
+def test_neither_the_candidates_nor_the_map_prefer_a_place(draws):
     """Places drawn as a candidate and places drawn from the map are two samples of one distribution."""
     lesion = lesion_in_the_corner((12, 12), ELL)
     legal = {(0, 0), (1, 8), (5, 5), (8, 1), (10, 10)}  # of 121: all candidates fail in half of the draws
     region = torch.stack([lesion.roll(offset, dims=(2, 3)) for offset in legal]).any(0)
     assert brute_force(lesion, region, None, min_region_overlap=1.0) == legal
-    out = paste_everywhere(lesion, region, None, 4000, min_region_overlap=1.0)
+    out = paste_everywhere(lesion, region, None, draws, min_region_overlap=1.0)
     hit = (out.params.candidate_u * 11).long().eq(out.placement.offset_px[:, None]).all(2).any(1)
-    assert 1000 < int(hit.sum()) < 3000
+    assert 0.25 < hit.double().mean() < 0.75
     for rows in (hit, ~hit):
         assert p_value(out.placement.offset_px[rows].tolist(), legal) > LIKELY
 
 
 @pytest.mark.parametrize("shape", [(30, 31), (8, 9, 10)])
 @pytest.mark.parametrize("min_visible", [1.0, 0.5])
-def test_the_only_legal_place_is_found_every_time(shape, min_visible):
+def test_the_only_legal_place_is_found_every_time(shape, min_visible, draws):
     lesion = lesion_in_the_corner(shape, ELL if len(shape) == 2 else TOWER)
     target = tuple(length // 2 + 1 for length in shape)
     region = lesion.roll(target, dims=tuple(range(2, 2 + len(shape))))
-    out = paste_everywhere(lesion, region, None, 60, min_region_overlap=1.0, min_visible=min_visible)
+    out = paste_everywhere(lesion, region, None, draws // 10, min_region_overlap=1.0, min_visible=min_visible)
     assert set(out.status_labels()) == {"pasted"}
     assert {tuple(o) for o in out.placement.offset_px.tolist()} == {target}
 
@@ -238,9 +247,9 @@ def test_without_a_legal_place_nothing_is_pasted_and_the_record_says_so(min_visi
 
 
 @pytest.mark.parametrize("min_visible", [0, 0.0])
-def test_a_pasted_lesion_is_seen_even_if_no_pixel_was_asked_for(min_visible):
+def test_a_pasted_lesion_is_seen_even_if_no_pixel_was_asked_for(min_visible, draws):
     lesion = lesion_in_the_corner((6, 6), [(0, 0), (3, 3)])  # its box may touch the frame where no pixel does
-    out = paste_everywhere(lesion, None, None, 500, min_visible=min_visible)
+    out = paste_everywhere(lesion, None, None, draws, min_visible=min_visible)
     pasted = out.status == Status.PASTED
     assert pasted.any()
     assert out.mask.flatten(1).any(1)[pasted].all()
@@ -248,7 +257,7 @@ def test_a_pasted_lesion_is_seen_even_if_no_pixel_was_asked_for(min_visible):
 
 @pytest.mark.parametrize("rule", [{}, {"min_visible": 0.4}, {"min_visible": 0}])
 def test_the_place_does_not_depend_on_the_other_lesions_of_the_batch(rule):
-    shape, count = (12, 13), 40
+    shape, count = (12, 13), 20
     generator = torch.Generator().manual_seed(0)
     lesion = torch.zeros(count, 1, *shape, dtype=torch.bool)
     for i in range(count):
@@ -269,7 +278,7 @@ def test_the_place_does_not_depend_on_the_other_lesions_of_the_batch(rule):
                 None if organ is None else organ[at],
                 source_image=image[at],
                 source_mask=lesion[at],
-                params=together.params.rows(torch.tensor([i]))._replace(source_index=torch.tensor([0])),
+                params=aug.draw(together.params.seed[at], shape),
             )
             assert together.status[i] == alone.status[0]
             assert torch.equal(together.placement.offset_px[i], alone.placement.offset_px[0])

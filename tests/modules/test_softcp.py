@@ -70,10 +70,10 @@ def leaves(params):
     return [params] if isinstance(params, torch.Tensor) else [t for f in params if f is not None for t in leaves(f)]
 
 
-def same_params(a, b):
-    """Equal but for the sources."""
+def same_params(a, b, rows=slice(None)):
+    """Equal but for the sources; `rows` picks samples of `b`."""
     pairs = zip(leaves(a._replace(source_index=None)), leaves(b._replace(source_index=None)), strict=True)
-    return all(x.dtype == y.dtype and torch.equal(x, y) for x, y in pairs)
+    return all(x.dtype == y.dtype and torch.equal(x, y[rows]) for x, y in pairs)
 
 
 def identical(out, again):
@@ -109,7 +109,7 @@ def test_params_are_a_pure_function_of_run_and_sample():
     aug, shape = SoftCP(**EVERYTHING), (20, 30)
     together = aug.draw(sample_seeds(3, torch.arange(16)), shape)
     for i in (0, 7, 15):
-        assert same_params(aug.draw(sample_seeds(3, [i]), shape), together.rows(torch.tensor([i])))
+        assert same_params(aug.draw(sample_seeds(3, [i]), shape), together, rows=slice(i, i + 1))
     assert same_params(aug.draw(sample_seeds(3, torch.arange(16)), shape, own_source=False), together)
     assert not same_params(aug.draw(sample_seeds(4, torch.arange(16)), shape), together)
 
@@ -137,21 +137,19 @@ def test_noise_differs_from_sample_to_sample_and_from_slot_to_slot():
     assert abs(fields.std() - 0.1) < 0.1 * 5 / (2 * 81 * 8) ** 0.5
 
 
-@pytest.mark.parametrize(
-    "through", [lambda p: p, lambda p: pickle.loads(pickle.dumps(p)), lambda p: p.to("cpu"), copy.deepcopy]
-)
-def test_params_replay_bit_for_bit(batch, through):
-    aug, inputs = SoftCP(**EVERYTHING), with_sources(batch)
+def test_params_replay_bit_for_bit(batch):
+    aug, inputs = SoftCP(**EVERYTHING), {name: x[:9] for name, x in with_sources(batch).items()}
     out = aug.augment(**inputs)
     assert {"pasted", "not_drawn"} <= set(out.status_labels())
-    assert identical(aug.augment(**inputs, params=through(out.params)), out)
-    assert identical(SoftCP(**EVERYTHING).eval().augment(**inputs, params=through(out.params)), out)
+    for params in (out.params, pickle.loads(pickle.dumps(out.params)), copy.deepcopy(out.params.to("cpu"))):
+        assert identical(aug.augment(**inputs, params=params), out)
+    assert identical(SoftCP(**EVERYTHING).eval().augment(**inputs, params=out.params), out)
 
 
 def test_permuted_params_replay_bit_for_bit_too(batch):
-    aug = SoftCP(**EVERYTHING)
-    out = aug.augment(*batch)
-    assert identical(aug.augment(*batch, params=out.params), out)
+    aug, inputs = SoftCP(**EVERYTHING), [x[:9] for x in batch]
+    out = aug.augment(*inputs)
+    assert identical(aug.augment(*inputs, params=out.params), out)
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.05**0.2, 0.05**0.125, 0.05**0.1, (0.2, 0.05**0.2)])
@@ -208,7 +206,7 @@ def test_labels_change_only_where_pixels_may_and_pixels_only_where_s_is_above_0(
     assert (out.image != image).any(1, keepdim=True)[soft >= 0.5].float().mean() > 0.99
 
 
-@pytest.mark.parametrize("k_erode", [0, 1, 3])
+@pytest.mark.parametrize("k_erode", [0, 2])
 @pytest.mark.parametrize("footprint", ["full", "cross"])
 def test_the_whole_lesion_is_labelled_as_far_as_the_soft_mask_shows_it(batch, footprint, k_erode):
     image, mask, region = batch
@@ -424,10 +422,10 @@ def test_two_rigid_operations_act_first_to_last():
 @pytest.mark.parametrize("on_small", ["shrink", "skip"])
 def test_lesions_scaled_down_to_nothing_are_reported_as_too_small(axes, placement, on_small):
     shape = (16,) * axes
-    image, mask = torch.rand(40, 1, *shape, generator=seeded()), torch.zeros(40, 1, *shape)
+    image, mask = torch.rand(24, 1, *shape, generator=seeded()), torch.zeros(24, 1, *shape)
     shrink = {"rigid": ["scaling", "panning"], "scale": (0.05, 0.5)}
     aug = SoftCP(p=1.0, k_erode=1, placement=placement, on_small=on_small, object_transform=shrink)
-    source_mask = boxes(40, shape, lambda i: (1 + i % 2,) * axes)
+    source_mask = boxes(24, shape, lambda i: (1 + i % 2,) * axes)
     out = aug.augment(image, mask, source_image=image, source_mask=source_mask, generator=seeded())
     vanished = out.placement.area_px == 0
     assert vanished.any()
@@ -470,7 +468,7 @@ def test_axes_of_length_1_work(shape):
 
 
 def test_a_lesion_partly_outside_the_frame_is_cut_at_its_border():
-    image, source_mask = torch.zeros(200, 1, 12, 12), boxes(200, (12, 12), lambda i: (4, 5))
+    image, source_mask = torch.zeros(100, 1, 12, 12), boxes(100, (12, 12), lambda i: (4, 5))
     aug = SoftCP(p=1.0, k_erode=0, k_dilate=1, min_visible=0.3, object_transform=None)
     out = aug.augment(
         image, torch.zeros_like(image), source_image=image + 1, source_mask=source_mask, generator=seeded()
@@ -480,7 +478,7 @@ def test_a_lesion_partly_outside_the_frame_is_cut_at_its_border():
     assert (seen >= 6).all()
     assert 0.2 < (seen < 20).float().mean() < 0.9
     start = torch.tensor([4, 4]) + out.placement.offset_px
-    for i in range(0, 200, 10):
+    for i in range(0, 100, 5):
         expected = torch.zeros(12, 12)
         (y, x) = start[i].tolist()
         expected[max(y, 0) : max(y + 4, 0), max(x, 0) : max(x + 5, 0)] = 1

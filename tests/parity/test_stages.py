@@ -1,5 +1,7 @@
 """Each stage of the implementation against the function of the same name in the reference, on single inputs."""
 
+import importlib
+
 import numpy as np
 import pytest
 import torch
@@ -10,14 +12,10 @@ from softcp_gpu.modules import ImageTransform, ObjectTransform, SoftCP
 from softcp_gpu.reference import noise, opencv
 from softcp_gpu.types import Bounds
 from tests.assertions import assert_close_in_range, assert_masks_match_in_edge_band
-from tests.parity.helpers import KINDS, lesions, masks, one, reference, single_image, single_mask, textures
+from tests.parity.helpers import KINDS, masks, one, reference, single_image, single_mask, textures
 
 SHAPES = [(37, 53), (64, 48)]
 SOFT, IMAGE = 1e-6, 1e-4  # of the range
-
-
-def column(value, count):
-    return torch.full((count,), value)
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, (1, 9), (9, 1), (2, 2)])
@@ -321,9 +319,14 @@ def test_drawn_places(bounds, candidates, with_region, whole_frames):
                 assert [int(count[i]) for count in ours] == list(counts)
 
 
-def test_every_intensity_operation_is_compared():
-    """The reference knows every operation that can be drawn, so none goes untested."""
+def test_every_operation_is_known():
+    """Above, each operation that can be drawn is compared; a new one needs its twin in the reference."""
     assert intensity.IntensityParams._fields == ("gamma", "noise_sigma", "blur_sigma_px")
     assert set(sampling.INTENSITY_OPS) == {"none", "gamma", "noise", "blur"}
     assert set(sampling.RIGID_OPS) == {"none", "flip", "rotation", "scaling", "panning"}
-    assert lesions(np.random.default_rng(0), (9, 9), "one").any()
+
+
+def test_an_older_opencv_is_refused(monkeypatch):
+    monkeypatch.setattr("cv2.__version__", "4.11.0")
+    with pytest.raises(ImportError, match=r"expected opencv-python-headless 5 or newer, found 4\.11\.0"):
+        importlib.reload(reference)

@@ -16,7 +16,9 @@ from tests.synthesize import trees
 
 def some_cases(count, patients=None, split=None):
     return [
-        Case(f"c{i}", Path(f"c{i}.png"), (), "pairs", Path("data"), patient=patients and f"p{i % patients}", split=split)
+        Case(
+            f"c{i}", Path(f"c{i}.png"), (), "pairs", Path("data"), patient=patients and f"p{i % patients}", split=split
+        )
         for i in range(count)
     ]
 
@@ -36,7 +38,9 @@ class TestCount:
     def test_count_goes_before_ratio(self):
         assert sample_count(471, "3:1", 2) == 2
 
-    @pytest.mark.parametrize("ratio", ["", "3", "3:", ":1", "0:1", "1:0", "-1:1", "a:b", "3:1:1", "1e2:1", "3/1", "nan:1"])
+    @pytest.mark.parametrize(
+        "ratio", ["", "3", "3:", ":1", "0:1", "1:0", "-1:1", "a:b", "3:1:1", "1e2:1", "3/1", "nan:1"]
+    )
     def test_a_bad_ratio_is_named(self, ratio):
         with pytest.raises(ValueError, match="ratio: expected"):
             sample_count(10, ratio, None)
@@ -58,7 +62,7 @@ class TestSplit:
         assert "every case" in how
 
     def test_auto_takes_the_data_sets_own_training_part(self):
-        cases = some_cases(4, split="train") + [Case("v", Path("v.png"), (), "pairs", Path("data"), split="val")]
+        cases = [*some_cases(4, split="train"), Case("v", Path("v.png"), (), "pairs", Path("data"), split="val")]
         parts, how = split_cases(cases, "auto", 0)
         assert ids(parts.train) == ["c0", "c1", "c2", "c3"]
         assert ids(parts.val) == ["v"]
@@ -74,18 +78,18 @@ class TestSplit:
 
     def test_shares_keep_patients_whole_and_follow_the_seed(self):
         cases = some_cases(40, patients=10)
-        found = [split_cases(cases, "5:1:1", seed)[0] for seed in (0, 0, 1)]
+        found = [split_cases(cases, "5:1:1", seed)[0] for seed in (0, 0, 1, 2, 3)]
         for parts in found:
             patients = [{case.patient for case in part} for part in parts]
             assert all(patients)
             assert sum(map(len, patients)) == 10
         assert found[0] == found[1]
-        assert found[0] != found[2]
+        assert any(found[0] != parts for parts in found)
 
     def test_a_file_names_ids_or_patients(self, tmp_path):
         file = tmp_path / "parts.json"
         file.write_text(json.dumps({"train": ["p0", "alone"], "test": ["p2"]}))
-        cases = some_cases(6, patients=3) + [Case("alone", Path("alone.png"), (), "pairs", Path("data"))]
+        cases = [*some_cases(6, patients=3), Case("alone", Path("alone.png"), (), "pairs", Path("data"))]
         parts, how = split_cases(cases, str(file), 0)
         assert ids(parts.train) == ["c0", "c3", "alone"]
         assert ids(parts.test) == ["c2", "c5"]
@@ -191,7 +195,7 @@ class TestPairing:
         first = drawn()
         torch.manual_seed(123)
         random.seed(5)
-        np.random.seed(5)  # noqa: NPY002
+        np.random.seed(5)
         before = torch.get_rng_state()
         assert drawn() == first
         assert torch.equal(before, torch.get_rng_state())

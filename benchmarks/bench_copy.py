@@ -1,0 +1,9 @@
+"""What the memory can do: the bytes of the other benchmarks are held against it."""
+
+from benchmarks.common import COPY, copy_run
+from benchmarks.timing import measure
+
+
+def test_copy(benchmark):
+    run, moved = copy_run("cpu")
+    measure(benchmark, run, COPY, "torch", moved)

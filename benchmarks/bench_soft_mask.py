@@ -1,0 +1,22 @@
+"""The soft mask on the CPU: ours, OpenCV's, and kornia's pooling."""
+
+import numpy as np
+import pytest
+
+from benchmarks import cases, peers
+from benchmarks.timing import measure
+
+
+@pytest.mark.parametrize("who", peers.SOFT_MASK)
+@pytest.mark.parametrize("case", cases.CASES, ids=str)
+def test_soft_mask(benchmark, case, who):
+    _, mask, _ = cases.batch(case)
+    run = peers.SOFT_MASK[who](mask, cases.SOFTNESS)
+    assert_same(run(), peers.ours(mask, cases.SOFTNESS)())
+    measure(benchmark, run, f"soft mask, {case}", who, cases.soft_mask_bytes(case))
+
+
+def assert_same(soft, expected):
+    """No time of a wrong result."""
+    for one, other in zip(soft, expected, strict=True):
+        np.testing.assert_allclose(np.squeeze(one), np.squeeze(other), rtol=0, atol=1e-6)

@@ -1,0 +1,76 @@
+"""What a results file holds, `results/<version>/<machine>.json`, and the check of it.
+
+    {"schema": 1,
+     "machine": {"softcp_gpu": version, "cpu": name, "cores": n, "system": ..., "python": ..., "torch": ...,
+                 "threads": n, "device": "cpu" or "cuda",          on CUDA also "gpu" and "cuda"
+                 "kornia", "numpy", "opencv": versions, where they took part},
+     "date": "YYYY-MM-DD",
+     "commit": of the code, with "+" after it if files had changed; or null,
+     "entries": [{"group": what was computed, on what,
+                  "who": who computed it,
+                  "median_s", "q1_s", "q3_s", "min_s": seconds per call,
+                  "rounds": number of calls,
+                  "bytes_floor": the least bytes that must move, or null}],
+     "failed": {what: error}}                                       optional
+
+Entries of one group were measured in one process, one after the other; only they may be compared.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+SCHEMA = 1
+_TOP = {"schema": int, "machine": dict, "date": str, "entries": list}
+_MACHINE = {
+    "softcp_gpu": str,
+    "cpu": str,
+    "cores": int,
+    "system": str,
+    "python": str,
+    "torch": str,
+    "threads": int,
+    "device": str,
+}
+_CUDA = {"gpu": str, "cuda": str}
+_ENTRY = {
+    "group": str,
+    "who": str,
+    "median_s": float,
+    "q1_s": float,
+    "q3_s": float,
+    "min_s": float,
+    "rounds": int,
+    "bytes_floor": (int, type(None)),
+}
+
+
+def check(results: Any) -> dict[str, Any]:
+    """The results themselves if they are complete.
+
+    Raises:
+        ValueError: naming the field, what was expected and what was found.
+    """
+    _fields("results", results, _TOP)
+    if results["schema"] != SCHEMA:
+        raise ValueError(f"results.schema: expected {SCHEMA}, found {results['schema']}")
+    _fields("machine", results["machine"], _MACHINE)
+    if results["machine"]["device"] == "cuda":
+        _fields("machine", results["machine"], _CUDA)
+    if not results["entries"]:
+        raise ValueError("entries: expected at least one, found none")
+    for i, line in enumerate(results["entries"]):
+        _fields(f"entries[{i}]", line, _ENTRY)
+        if not 0 < line["min_s"] <= line["q1_s"] <= line["median_s"] <= line["q3_s"]:
+            raise ValueError(f"entries[{i}]: expected 0 < min_s <= q1_s <= median_s <= q3_s, found {line}")
+    return results
+
+
+def _fields(name: str, value: Any, fields: dict[str, Any]) -> None:
+    if not isinstance(value, dict):
+        raise ValueError(f"{name}: expected an object, found {type(value).__name__}")
+    for field, kind in fields.items():
+        if field not in value:
+            raise ValueError(f"{name}.{field}: expected it, found nothing")
+        if not isinstance(value[field], kind) or value[field] == "":
+            raise ValueError(f"{name}.{field}: expected {kind}, found {value[field]!r}")

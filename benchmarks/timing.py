@@ -1,0 +1,15 @@
+"""How long a function is timed with pytest-benchmark."""
+
+import os
+import time
+
+
+def measure(benchmark, run, group, who, bytes_floor):
+    """Times `run` for about 2 s, or $SECONDS_EACH, but never less than 5 calls, so that there is a median and a spread."""
+    start = time.perf_counter()
+    run()
+    once = time.perf_counter() - start
+    rounds = min(max(int(float(os.environ.get("SECONDS_EACH", "2")) / once), 5), 500)
+    benchmark.group = group
+    benchmark.extra_info.update(who=who, bytes_floor=bytes_floor)
+    benchmark.pedantic(run, rounds=rounds, warmup_rounds=1)
