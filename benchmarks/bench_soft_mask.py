@@ -13,7 +13,7 @@ def test_soft_mask(benchmark, case, who):
     _, mask, _ = cases.batch(case)
     run = peers.SOFT_MASK[who](mask, cases.SOFTNESS)
     assert_same(run(), peers.ours(mask, cases.SOFTNESS)())
-    measure(benchmark, run, f"soft mask, {case}", who, cases.soft_mask_bytes(case))
+    measure(benchmark, run, f"soft mask, {case.named(1)}", who, cases.soft_mask_bytes(case))
 
 
 def assert_same(soft, expected):

@@ -25,7 +25,11 @@ class Case(NamedTuple):
     count: int = BATCH
 
     def __str__(self) -> str:
-        return f"{self.count} x {CHANNELS} x {self.size} x {self.size}, {self.lesions} lesions"
+        return self.named(CHANNELS)
+
+    def named(self, channels: int) -> str:
+        """The case in words, for tensors with so many channels."""
+        return f"{self.count} x {channels} x {self.size} x {self.size}, {self.lesions} lesions"
 
 
 CASES = tuple(Case(size, lesions) for lesions in ("small", "large") for size in SIZES)

@@ -43,6 +43,8 @@ def value_range(name: str, value: Any, low: float, high: float, *, open_ends: bo
 
 def step_range(name: str, value: Any) -> tuple[int, int]:
     """A number of steps, or a pair (least, largest), as a pair of ints."""
+    if name == "k_dilate" and isinstance(value, str):
+        fail(name, "a whole number of steps, a pair (least, largest), or 'auto'", repr(value))
     pair = value_range(name, value, 0, 1000)
     if not all(isinstance(end, int) for end in pair):
         fail(name, "whole numbers of steps, 0 or more", repr(value))
@@ -71,7 +73,7 @@ def labels(name: str, value: Any) -> tuple[int, ...] | None:
     """Class ids above 0 as a tuple; None stays None."""
     if value is None:
         return None
-    ids = (value,) if isinstance(value, int) else tuple(value)
+    ids = tuple(value) if isinstance(value, Sequence) else (value,)
     if any(isinstance(i, bool) or not isinstance(i, int) or i < 1 for i in ids):
         fail(name, "whole class ids, 1 or more", repr(value))
     if name == "lesion_labels" and not ids:
@@ -79,10 +81,10 @@ def labels(name: str, value: Any) -> tuple[int, ...] | None:
     return ids
 
 
-def floating(image: Tensor) -> Tensor:
+def floating(name: str, image: Tensor) -> Tensor:
     """The image itself, or, of integers, a float32 copy."""
     if image.is_complex():
-        fail("image", "a real dtype", str(image.dtype))
+        fail(name, "a real dtype", str(image.dtype))
     return image if image.is_floating_point() else image.to(torch.float32)
 
 
@@ -91,6 +93,8 @@ def params_fit(params: Any, image: Tensor) -> None:
     batch, axes = params.seed.shape[0], params.candidate_u.shape[-1]
     if (batch, axes) != (image.shape[0], image.ndim - 2):
         fail("params", f"{image.shape[0]} samples with {image.ndim - 2} axes", f"{batch} with {axes}")
+    if batch and not 0 <= int(params.source_index.min()) <= int(params.source_index.max()) < batch:
+        fail("params", f"source_index from 0 to {batch - 1}", f"{params.source_index.tolist()}")
 
 
 def soft_mask_arguments(
@@ -149,6 +153,8 @@ def _footprint(footprint: Any, axes: int) -> None:
         fail("footprint", f"{axes} odd lengths", f"shape {tuple(footprint.shape)}")
     if not bool(((footprint == 0) | (footprint == 1)).all()):
         fail("footprint", "values 0 and 1", "other values")
+    if footprint[tuple(length // 2 for length in footprint.shape)] != 1:
+        fail("footprint", "a footprint with its centre set", "one without")
     if not torch.equal(footprint, footprint.flip(tuple(range(axes)))):
         fail("footprint", "a footprint that is its own mirror image", "an asymmetric one")
 
@@ -195,11 +201,20 @@ def label_values(name: str, mask: Tensor, lesion_labels: Sequence[int] | None, o
     allowed = sorted({0, 1, *(lesion_labels or ()), *other_labels})
     bad = mask != allowed[0]
     for value in allowed[1:]:
-        bad &= mask != value
+        if mask.is_floating_point() or value <= torch.iinfo(mask.dtype).max:  # a comparison would wrap the id around
+            bad &= mask != value
     if bool(bad.any()):
         found = mask[bad].unique()[:5].tolist()
         hint = "" if lesion_labels else " (declare class ids with lesion_labels=)"
         fail(name, f"values in {allowed}{hint}", f"{found}")
+
+
+def holds_labels(name: str, mask: Tensor, lesion_labels: Sequence[int] | None) -> None:
+    """The mask's dtype can hold the ids of the lesions that are pasted into it."""
+    highest = max(lesion_labels or (1,))
+    limit = 1 if mask.dtype == torch.bool else highest if mask.is_floating_point() else torch.iinfo(mask.dtype).max
+    if highest > limit:
+        fail(name, f"a dtype that holds the lesion label {highest}", str(mask.dtype))
 
 
 def mask_like(name: str, mask: Any, image: Tensor) -> Tensor:

@@ -51,4 +51,4 @@ class SoftCPCollate:
             return {**batch, self.keys[0]: image, self.keys[1]: mask}
         out = list(batch)
         out[self.keys[0]], out[self.keys[1]] = image, mask
-        return type(batch)(out) if type(batch) in (list, tuple) else out
+        return type(batch)(*out) if hasattr(batch, "_fields") else type(batch)(out)

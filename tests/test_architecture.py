@@ -32,7 +32,7 @@ ONLY_IN = {"cv2": {"reference", "data"}, "typer": {"commands"}, "triton": {"kern
 REFERENCE_USES = {"cv2", "numpy", "softcp_gpu", *sys.stdlib_module_names}
 
 LONGEST = 250
-LONGER_FOR_A_REASON = ()  # paths, each with its reason
+LONGER_FOR_A_REASON = ("checks.py",)  # every check and every error text, in one place
 
 DRAWS = re.compile(
     r"(torch|np|numpy)\.(rand\w*|normal|bernoulli|multinomial|poisson|manual_seed|random\..+)|random(\..+)?"

@@ -46,7 +46,7 @@ class ByteGrid:
 
     def samples(self) -> Tensor:
         """All bytes of the samples, the zeros among them: a view (B, bytes)."""
-        return self._moved(0).view(self.shape[0], -1)
+        return self._moved(0).view(self.shape[0], math.prod(self.lengths))
 
     def grow(self) -> None:
         """One dilation step."""

@@ -159,12 +159,12 @@ def soften(lesion: Tensor, steps: Steps, footprint: str | Tensor, profile: str, 
     table = table.to(torch.float64 if steps.alpha.dtype == torch.float64 else torch.float32)
     if on_small == "skip":
         table = table * rings.survives[:, None]
-    return _look_up(table, rings.level.reshape(lesion.shape[0], -1)).reshape(lesion.shape), rings
+    return _look_up(table, rings.level.flatten(1)).reshape(lesion.shape), rings
 
 
 def _look_up(table: Tensor, level: Tensor) -> Tensor:
     """Row b of the (B, T) table at the levels of sample b, (B, N)."""
-    if not execution.may_read_values(level) or level.dtype != torch.uint8:
+    if not execution.may_read_values(level) or level.dtype != torch.uint8 or table.shape[1] > 128:
         return table.gather(1, level.long())
     # On a CPU a look-up costs more than all the counting. Two pixels at a time: a pair of levels is one 16-bit index,
     # and a pair of weights one complex number.
@@ -172,7 +172,7 @@ def _look_up(table: Tensor, level: Tensor) -> Tensor:
     low, high = table[:, None, :].expand(-1, size, -1), table[:, :, None].expand(-1, -1, size)
     pairs = F.pad(torch.stack([low, high], -1), (0, 0, 0, 256 - size)).flatten(1, 2)
     first = torch.arange(len(table), dtype=torch.int32)[:, None] * (256 * size)
-    index = (F.pad(level, (0, 1)) if odd else level).view(torch.int16).to(torch.int32).add_(first)
+    index = (F.pad(level, (0, 1)) if odd else level.clone()).view(torch.int16).to(torch.int32).add_(first)
     weights = torch.view_as_complex(pairs.flatten(0, 1)).index_select(0, index.flatten())
     return torch.view_as_real(weights).view(len(table), -1)[:, : level.shape[1]]
 

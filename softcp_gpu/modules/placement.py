@@ -60,12 +60,12 @@ class Placement(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """One legal offset (B, n) int64 in pixels for each lesion, and (B,) bool, whether there is one."""
         checks.spatial_tensor("lesion", lesion)
-        lesion = checks.mask_like("lesion", lesion, lesion)
+        lesion = _binary("lesion", lesion, lesion)
         region = checks.region_like(region, lesion)
-        others = None if other_lesions is None else checks.mask_like("other_lesions", other_lesions, lesion) != 0
+        others = None if other_lesions is None else _binary("other_lesions", other_lesions, lesion)
         rank_u = draw_rank(self.seeds.draw(lesion.shape[0], generator)).to(lesion.device)
         legal = functional.legal_offsets(
-            lesion != 0,
+            lesion,
             region,
             others,
             min_region_overlap=self.min_region_overlap,
@@ -81,3 +81,9 @@ class Placement(nn.Module):
             f"placement={self.placement!r}, min_region_overlap={self.min_region_overlap}, "
             f"max_lesion_overlap={self.max_lesion_overlap}, min_visible={self.min_visible}"
         )
+
+
+def _binary(name: str, mask: Tensor, like: Tensor) -> Tensor:
+    full = checks.mask_like(name, mask, like)
+    checks.label_values(name, full, None, ())
+    return full != 0

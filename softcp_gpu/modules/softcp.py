@@ -206,6 +206,7 @@ class SoftCP(nn.Module):
         """The inputs in their full shapes, the image floating."""
         checks.spatial_tensor("image", image)
         checks.finite_image("image", image)
+        floating = checks.floating("image", image)
         full = self._checked_mask("mask", mask, image)
         region = checks.region_like(region, image)
         if (source_image is None) != (source_mask is None):
@@ -214,15 +215,16 @@ class SoftCP(nn.Module):
         if source_image is None or source_mask is None:
             if image.shape[0] == 1:
                 checks.fail("source_image", "a source for a batch of one, which cannot be its own", "None")
-            return checks.floating(image), full, region, checks.floating(image), full
+            return floating, full, region, floating, full
         checks.source_like(source_image, image)
         checks.finite_image("source_image", source_image)
         source_full = self._checked_mask("source_mask", source_mask, source_image)
-        return checks.floating(image), full, region, checks.floating(source_image), source_full
+        return floating, full, region, checks.floating("source_image", source_image), source_full
 
     def _checked_mask(self, name: str, mask: Tensor, image: Tensor) -> Tensor:
         full = checks.mask_like(name, mask, image)
         checks.label_values(name, full, self.lesion_labels, self.other_labels)
+        checks.holds_labels(name, full, self.lesion_labels)
         return full
 
     def extra_repr(self) -> str:

@@ -176,7 +176,7 @@ class ImageTransform(nn.Module):
 def _checked(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     checks.spatial_tensor("image", image)
     checks.finite_image("image", image)
-    return checks.floating(image), checks.mask_like("mask", mask, image)
+    return checks.floating("image", image), checks.mask_like("mask", mask, image)
 
 
 def _radius(sigma_px: tuple[float, float]) -> int:

@@ -78,7 +78,7 @@ def test_tuple_samples_keep_their_order():
 def test_named_tuples_stay_named_tuples():
     found = batches("named tuple")
     assert all(type(batch) is Sample for batch in found)
-    assert found[0].name == [f"case {i}" for i in range(4)]
+    assert list(found[0].name) == [f"case {i}" for i in range(4)]
     assert found[0].image.shape == (4, 1, *SHAPE)
     assert not torch.equal(torch.cat([batch.image for batch in found]), phantoms.batch(12, SHAPE, seed=3)[0])
 

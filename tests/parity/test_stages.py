@@ -40,6 +40,18 @@ def test_soft_mask(shape, footprint, profile, on_small):
         assert_close_in_range(auto[i, 0], expected, SOFT / (np.ptp(expected) or 1), "soft mask, auto")
 
 
+@pytest.mark.parametrize("k_dilate", [0, 1, 126, 127, 253, 254, 300])
+def test_soft_mask_with_few_and_many_steps(k_dilate):
+    """Rings are counted in bytes as long as these can hold the count."""
+    rng = np.random.default_rng(14)
+    for shape in ((64, 53), (4, 320)):
+        mask = masks(rng, shape, ("one", "border", "full"))
+        soft = functional.soft_mask(mask, 1, k_dilate, torch.tensor(0.98, dtype=torch.float64))
+        for i in range(3):
+            expected = reference.soft_mask(single_mask(mask, i), 1, k_dilate, 0.98)
+            assert single_mask(soft, i) == pytest.approx(expected, abs=1e-12)
+
+
 def test_auto_k_dilate():
     alphas = np.arange(1, 1000) / 1000
     expected = [reference.auto_k_dilate(alpha) for alpha in alphas]

@@ -438,15 +438,6 @@ class TestBadFiles:
         reason_with("film.avi", made.out)
         assert len(made.summary.problems) == 6
 
-    @pytest.mark.parametrize("name", ["a1.png", "a2.png", "a3.png"])
-    def test_the_reason_names_the_file_where_it_is_all_that_is_shown(self, tmp_path, name):
-        trees.pairs(tmp_path / "data")
-        (tmp_path / "data" / "masks" / "a1.png").unlink()
-        (tmp_path / "data" / "images" / "a2.png").unlink()
-        trees.put(tmp_path / "data" / "masks" / "a3.png", np.full((64, 64), 9, np.uint8))
-        synthesize(tmp_path / "data", tmp_path / "out", count=2)
-        assert name in reason_with(name, tmp_path / "out")
-
     def test_a_truncated_image_costs_a_try_and_touches_no_other_sample(self, tmp_path):
         """Its header and its mask are whole, so it is in every list: only the samples that meet it may change."""
         trees.pairs(tmp_path / "data", 6)

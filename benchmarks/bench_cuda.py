@@ -1,0 +1,150 @@
+"""Soft mask and forward on a GPU, eager and compiled, beside kornia and the speed of a copy. Needs torch and kornia alone.
+
+    python -m benchmarks.bench_cuda OUT.json
+
+Every time is that of a call and of waiting for its result. `--device cpu` tries the script where there is no GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import kornia.augmentation as K
+import torch
+from torch import Tensor
+
+from benchmarks import cases, common, schema
+from softcp_gpu import SoftCP
+from softcp_gpu.functional import soft_cp, soft_mask
+
+COMPILED = f"{common.OURS}, compiled"
+DRAWN = f"{common.OURS}, params drawn in the call"
+KORNIA = "kornia, RandomTransplantation (far less work)"
+
+Job = tuple[str, str, int, Callable[[], Callable[[], Any]]]  # group, who, least bytes, how to make what is timed
+
+
+def jobs(device: str, sizes: list[int], backend: str) -> Iterator[Job]:
+    """Everything to time, what takes long to compile last."""
+    chosen = [cases.Case(size, lesions) for lesions in ("small", "large") for size in sizes]
+    for case in chosen:
+        yield _soft_mask(case, device, common.OURS, lambda f: f)
+    for case in chosen:
+        yield from _forward(case, device, backend)
+    for case in chosen:
+        yield _soft_mask(case, device, COMPILED, _compiler(backend))
+    for case in chosen:
+        if case.lesions == "small":
+            yield from _forward_compiled(case, device, backend)
+
+
+def _compiler(backend: str) -> Callable[[Callable], Callable]:
+    return lambda f: torch.compile(f, fullgraph=True, dynamic=False, backend=backend)
+
+
+def _soft_mask(case: cases.Case, device: str, who: str, wrap: Callable) -> Job:
+    def make() -> Callable[[], Tensor]:
+        mask = cases.batch(case)[1].to(device)
+        run = wrap(lambda x: soft_mask(x, **cases.SOFTNESS))
+        return lambda: run(mask)
+
+    return f"soft mask, {case.named(1)}", who, cases.soft_mask_bytes(case), make
+
+
+def _forward(case: cases.Case, device: str, backend: str) -> Iterator[Job]:
+    for name in cases.FORWARD:
+        group, floor = f"forward, {name}, {case}", cases.forward_bytes(case)
+        yield group, common.OURS, floor, lambda name=name: _on_device(case, name, device, lambda f: f)
+        yield group, DRAWN, floor, lambda name=name: _with_draw(case, name, device)
+        yield group, KORNIA, floor, lambda: _kornia(case, device)
+
+
+def _forward_compiled(case: cases.Case, device: str, backend: str) -> Iterator[Job]:
+    for name in cases.FORWARD:
+        yield (
+            f"forward, {name}, {case}",
+            COMPILED,
+            cases.forward_bytes(case),
+            lambda name=name: _on_device(case, name, device, _compiler(backend)),
+        )
+
+
+def _on_device(case: cases.Case, name: str, device: str, wrap: Callable) -> Callable[[], Any]:
+    """The tensor path, with everything random drawn before and on the device."""
+    aug = SoftCP(**cases.settings(case, name))
+    image, mask, region = (x.to(device) for x in cases.batch(case))
+    seeds = aug.seeds.draw(case.count, torch.Generator().manual_seed(cases.SEED))
+    params = aug.draw(seeds, (case.size, case.size), own_source=False).to(device)
+    run = wrap(lambda *x: soft_cp(*x, aug.config))
+    out = run(image, mask, region, image, mask, params)
+    if not bool((out.status == 0).all()):
+        raise ValueError(f"not everything is pasted: {out.status_labels()}")
+    return lambda: run(image, mask, region, image, mask, params)
+
+
+def _with_draw(case: cases.Case, name: str, device: str) -> Callable[[], Any]:
+    aug = SoftCP(**cases.settings(case, name))
+    image, mask, region = (x.to(device) for x in cases.batch(case))
+    return lambda: aug(image, mask, region, generator=torch.Generator().manual_seed(cases.SEED))
+
+
+def _kornia(case: cases.Case, device: str) -> Callable[[], Any]:
+    aug = K.AugmentationSequential(K.RandomTransplantation(p=1.0, excluded_labels=[0]), data_keys=["input", "mask"])
+    image, mask, _ = (x.to(device) for x in cases.batch(case))
+    return lambda: aug(image, mask[:, 0])
+
+
+def run(device: str, sizes: list[int], backend: str, seconds: float, budget: float) -> dict[str, Any]:
+    """All jobs that the budget leaves time for; one that fails is named, and the others go on."""
+    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
+    copy, moved = common.copy_run(device)
+    entries = [common.entry(common.COPY, "torch", common.times(copy, wait, seconds, (5, 200)), moved)]
+    failed: dict[str, str] = {}
+    begin = time.perf_counter()
+    for group, who, floor, make in jobs(device, sizes, backend):
+        if time.perf_counter() - begin > budget:
+            failed[f"{who}: {group}"] = f"left out: the budget of {budget:g} s was spent"
+            continue
+        try:
+            taken = common.times(make(), wait, seconds, (5, 200))
+        except Exception as error:
+            failed[f"{who}: {group}"] = f"{type(error).__name__}: {str(error)[:500]}"
+            continue
+        entries.append(common.entry(group, who, taken, floor))
+        print(f"{entries[-1]['median_s'] * 1e3:10.3f} ms  {group}: {who}", flush=True)
+    return {
+        "schema": schema.SCHEMA,
+        "machine": common.machine(device),
+        "date": datetime.date.today().isoformat(),
+        "commit": None,
+        "entries": entries,
+        "failed": failed,
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; 1 if something failed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_cuda", description="Times on a GPU.")
+    parser.add_argument("out", type=Path, help="the results file to write")
+    parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
+    parser.add_argument("--sizes", type=int, nargs="+", default=list(cases.SIZES))
+    parser.add_argument("--backend", default="inductor", help="of torch.compile")
+    parser.add_argument("--seconds", type=float, default=0.5, help="per figure")
+    parser.add_argument("--budget", type=float, default=180, help="seconds after which no other figure is begun")
+    chosen = parser.parse_args(arguments)
+    results = run(chosen.device, chosen.sizes, chosen.backend, chosen.seconds, chosen.budget)
+    chosen.out.write_text(json.dumps(schema.check(results), indent=1) + "\n", "utf-8")
+    for what, error in results["failed"].items():
+        print(f"failed: {what}: {error}", file=sys.stderr)
+    return 1 if results["failed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
