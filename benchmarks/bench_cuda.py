@@ -1,4 +1,4 @@
-"""Soft mask and forward on a GPU, eager and compiled, beside kornia and the speed of a copy. Needs torch and kornia alone.
+"""Soft mask and forward on a GPU, eager and compiled, beside kornia and a copy. Needs torch and kornia alone.
 
     python -m benchmarks.bench_cuda OUT.json
 

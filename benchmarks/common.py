@@ -59,7 +59,9 @@ def _version(package: str) -> str | None:
         return None
 
 
-def times(run: Callable[[], object], wait: Callable[[], object], seconds: float, rounds: tuple[int, int]) -> list[float]:
+def times(
+    run: Callable[[], object], wait: Callable[[], object], seconds: float, rounds: tuple[int, int]
+) -> list[float]:
     """Seconds of each call, at least and at most so many; `wait` is called inside the timed region."""
     run()
     wait()

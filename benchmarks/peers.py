@@ -1,4 +1,4 @@
-"""The competitors that need OpenCV or kornia: each takes a batch in its own natural layout and returns a function to time."""
+"""The competitors that need OpenCV or kornia: each takes a batch in its own layout and returns a function to time."""
 
 from __future__ import annotations
 

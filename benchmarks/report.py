@@ -1,7 +1,7 @@
 """Results files and the tables in README.md.
 
-    python -m benchmarks.report                       write the tables again
-    python -m benchmarks.report RAW.json --name NAME  first add a run, of pytest-benchmark or of bench_cuda.py
+python -m benchmarks.report                       write the tables again
+python -m benchmarks.report RAW.json --name NAME  first add a run, of pytest-benchmark or of bench_cuda.py
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ import time
 
 
 def measure(benchmark, run, group, who, bytes_floor):
-    """Times `run` for about 2 s, or $SECONDS_EACH, but never less than 5 calls, so that there is a median and a spread."""
+    """Times `run` for about 2 s, or $SECONDS_EACH, at least 5 calls, so that there is a median and a spread."""
     start = time.perf_counter()
     run()
     once = time.perf_counter() - start

@@ -129,7 +129,7 @@ def _paste(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutput:
     soft, rings = soften(labels > 0, steps, config.footprint, config.profile, config.on_small)
     small = lesion.area == 0 if config.on_small == "shrink" else (lesion.area == 0) | ~rings.survives
     status = _status(params.apply, lesion.found, small, legal)
-    pasted = status == Status.PASTED
+    pasted = status == Status.PASTED.value
     soft = soft.to(work) * _column(pasted, soft)
     if config.match == "rim":
         rim = (soft > 0) & (labels == 0) & ~take_window(others, corner, tile)

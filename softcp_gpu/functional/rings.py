@@ -44,7 +44,7 @@ def ring_count(mask: Tensor, k_erode: Tensor, erode_max: int, k_max: int, footpr
         for i in range(1, erode_max + 1):
             before = rest.samples().clone()
             rest.grow()  # a symmetric footprint erodes a mask as it dilates the rest
-            go = (k_erode >= i) & (rest.pixels(rest.now).flatten(1).amin(1) == 0)
+            go = (k_erode >= i) & (rest.pixels(rest.now) == 0).flatten(1).any(1)
             rest.samples().mul_(go[:, None].to(torch.uint8)).bitwise_or_(before)
             steps = torch.where(go, i, steps)
         core = rest.pixels(rest.now) ^ 1
@@ -91,7 +91,7 @@ def distance_mm(mask: Tensor, spacing: tuple[float, ...], reach: int) -> Tensor:
             moved = squared + (j * step) ** 2
             for start, other in ((0, j), (j, 0)):
                 part = best.narrow(axis, start, length)
-                torch.minimum(part, moved.narrow(axis, other, length), out=part)
+                part.copy_(torch.minimum(part, moved.narrow(axis, other, length)))
         squared = best
     distance = squared.sqrt()
     return torch.where(distance <= reach + _TOLERANCE, distance, torch.inf)

@@ -164,7 +164,7 @@ def soften(lesion: Tensor, steps: Steps, footprint: str | Tensor, profile: str, 
 
 def _look_up(table: Tensor, level: Tensor) -> Tensor:
     """Row b of the (B, T) table at the levels of sample b, (B, N)."""
-    if not execution.may_read_values(level) or level.dtype != torch.uint8 or table.shape[1] > 128:
+    if level.numel() == 0 or not execution.may_read_values(level) or level.dtype != torch.uint8 or table.shape[1] > 128:
         return table.gather(1, level.long())
     # On a CPU a look-up costs more than all the counting. Two pixels at a time: a pair of levels is one 16-bit index,
     # and a pair of weights one complex number.

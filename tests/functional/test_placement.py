@@ -93,12 +93,16 @@ def test_an_empty_lesion_has_no_legal_place():
 
 
 def test_fractions_are_of_the_lesions_own_area_and_bounds_are_inclusive():
-    lesion, region = torch.zeros(2, 1, 1, 20, dtype=torch.bool)[:1], torch.zeros(1, 1, 1, 20, dtype=torch.bool)
-    lesion[..., :10] = True
-    region[..., 10:13] = True
-    legal = as_set(legal_offsets(lesion, region, min_region_overlap=0.3))
-    assert legal == {(0, o) for o in range(3, 11)}  # 0.3 * 10 = 3.0000000000000004 in floats; 3 pixels are enough
-    assert as_set(legal_offsets(lesion, None, region, max_lesion_overlap=0.1)) == {(0, 0), (0, 1)}
+    lesion, other = torch.zeros(2, 1, 1, 1, 100, dtype=torch.bool)
+    lesion[..., :25] = True
+    other[..., 40:80] = True
+    legal = as_set(legal_offsets(lesion, other, min_region_overlap=0.28))  # 7 pixels, though 0.28 * 25 > 7 in floats
+    assert legal == {(0, o) for o in range(40 + 7 - 25, 80 - 7 + 1)}
+    lesion[..., :50] = True
+    legal = as_set(legal_offsets(lesion, None, other, max_lesion_overlap=0.58))  # 29, though 0.58 * 50 < 29 in floats
+    assert legal == {(0, o) for o in range(40 + 29 - 50 + 1)}
+    assert 0.28 * 25 > 7
+    assert 0.58 * 50 < 29
 
 
 def test_counts_stay_exact_on_large_frames():

@@ -198,6 +198,19 @@ def test_thick_slices_are_not_bled_across():
     assert (reaching[1] > 0).sum() == 1
 
 
+@pytest.mark.parametrize("step", [0.1, 0.15, 0.2, 0.3, 0.35, 0.6, 0.7, 0.9, 1.1, 1.4, 2.8])
+def test_a_whole_number_of_pixels_reaches_its_millimetre_whatever_the_rounding(step):
+    step = float(torch.tensor(step))  # as a file's header holds it: 5 * 0.6 mm may be more than 3 mm
+    mask = torch.zeros(1, 1, 1, 121)
+    mask[..., 60] = 1
+    for k in range(1, 7):
+        reach = min(60, int(k / step + 1e-4))
+        found = soft_mask(mask, 0, k, 0.7, spacing=(1.0, step))
+        assert (found > 0).sum() == 2 * reach + 1
+        core = soft_mask(1 - mask, k, 0, 0.7, spacing=(1.0, step), on_small="skip")
+        assert (core > 0).sum() == 121 - (2 * reach + 1) * (reach < 60) - 121 * (reach == 60)
+
+
 @pytest.mark.parametrize("spacing", [(1.0, 1.0), (0.7, 1.3), (3.0, 0.6), (2.5, 1.0, 0.8)])
 @pytest.mark.parametrize("k_erode", [0, 1, 2])
 def test_rings_in_millimetres_are_round(spacing, k_erode):

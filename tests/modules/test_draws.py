@@ -136,6 +136,11 @@ def test_every_image_operation_has_its_own_probability_and_range(field, shape):
     for hit, share in zip(on.double(), p.values(), strict=True):
         assert abs(hit.mean() - share) < 5 * (share * (1 - share) / COUNT) ** 0.5
     assert (torch.corrcoef(on.double()) - torch.eye(4)).abs().max() < 5 / COUNT**0.5
+    values = torch.stack([f[:, 0].double() for f in (intensity.gamma.log(), *intensity[1:])])
+    for k, hit in enumerate(on[1:]):  # a value says nothing about what else is on
+        others = torch.cat([on.double()[:, hit], values[k : k + 1, hit]])
+        row = torch.corrcoef(others[[i for i in range(5) if i != k + 1]])[-1, :-1]
+        assert row.abs().max() < 5 / hit.sum() ** 0.5
     assert is_uniform(params.crop_size[on[0]], 0.6, 0.9)
     assert is_uniform(params.crop_start, 0, 1)
     assert is_uniform(intensity.gamma[on[1]].log2(), -1, 1)

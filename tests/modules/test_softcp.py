@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from softcp_gpu import SoftCP, Status, phantoms
-from softcp_gpu.functional import about, compose, rigid_matrix, warp
+from softcp_gpu.functional import about, compose, gaussian_blur, rigid_matrix, soft_mask, soft_paste, warp
 from softcp_gpu.sampling import sample_seeds
 
 SHAPES = {"2-D": (28, 25), "3-D": (16, 17, 16)}
@@ -219,6 +219,35 @@ def test_the_whole_lesion_is_labelled_as_far_as_the_soft_mask_shows_it(batch, fo
     assert torch.equal(out.mask, torch.where(out.soft_mask > 0, whole.mask, mask))
 
 
+@pytest.mark.parametrize("settings", [{}, {"footprint": "cross"}, {"profile": "geometric"}, {"on_small": "skip"}])
+def test_s_is_the_soft_mask_of_the_lesion_where_it_lies(batch, settings):
+    image, mask, region = batch
+    ranges = {"alpha": (0.4, 0.8), "k_erode": (0, 3), "k_dilate": (0, 4), "object_transform": RIGID, **settings}
+    aug = SoftCP(p=0.9, min_visible=0.7, **ranges)
+    out = aug.augment(image, mask, region, generator=seeded())
+    hard = SoftCP(p=0.9, min_visible=0.7, k_erode=0, k_dilate=0, object_transform=RIGID)
+    zero = torch.zeros(16, dtype=torch.int64)
+    lesion = hard.augment(image, mask, region, params=out.params._replace(k_erode=zero, k_dilate=zero)).soft_mask
+    steps = out.params.k_erode, out.params.k_dilate, out.params.alpha
+    expected = soft_mask(lesion, *steps, **{"footprint": "full", **settings})
+    expected[out.status != Status.PASTED] = 0
+    assert torch.equal(out.soft_mask, expected)
+    assert torch.isin(out.status, torch.tensor([Status.PASTED, Status.NOT_DRAWN, Status.LESION_TOO_SMALL])).all()
+
+
+def test_what_blurs_into_the_lesion_comes_from_the_whole_source():
+    """A tile of the frame is computed; two blurs reach twice as far as one."""
+    image = torch.rand(3, 1, 72, 70, generator=seeded())
+    mask = boxes(3, (72, 70), lambda i: (3, 4))
+    blur = {"rigid": ["none"], "intensity": ["blur"], "blur_sigma_px": 1.5}
+    aug = SoftCP(p=1.0, placement="in_place", k_dilate=2, max_lesion_overlap=1.0, object_transform=blur)
+    out = aug.augment(image, mask, generator=seeded())
+    source = image[out.params.source_index]
+    for _ in range(2):
+        source = gaussian_blur(source, torch.full((3,), 1.5), 6)
+    assert torch.allclose(out.image, soft_paste(image, source, out.soft_mask), atol=2e-6)
+
+
 def test_where_s_is_0_only_the_backgrounds_own_transform_acts(batch):
     image, mask, region = batch
     aug = SoftCP(p=1.0, object_transform=OBJECT, background_transform=IMAGE)
@@ -417,6 +446,27 @@ def test_two_rigid_operations_act_first_to_last():
     assert not torch.equal(out.mask[0], out.mask[1])
 
 
+@pytest.mark.parametrize("shape", [(48, 50), (24, 25, 22)])
+def test_no_pixel_of_a_transformed_lesion_is_lost(shape):
+    """Drawn rigid operations against one warp of the whole frame by the matrix that they make."""
+    count, axes = 12, len(shape)
+    mask = torch.zeros(count, 1, *shape)
+    for i in range(count):  # boxes, so that the corners reach farthest
+        mask[(i, 0, *(slice(length // 2 - 3, length // 2 - 2 + (i + a) % 5) for a, length in enumerate(shape)))] = 1
+    wild = {"rigid": ["rotation", "scaling", "panning"], "rotation_deg": (-180, 180), "scale": (0.7, 1.6)}
+    aug = SoftCP(p=1.0, placement="in_place", k_erode=0, min_visible=1, object_transform=wild)
+    params = aug.draw(sample_seeds(2, torch.arange(count)), shape)
+    out = aug.augment(mask + 0.5, torch.zeros_like(mask), source_image=mask, source_mask=mask, params=params)
+    rigid = params.object.rigid
+    matrices = [rigid_matrix(*(field[:, slot].double() for field in rigid)) for slot in (0, 1)]
+    pixels = [lesion[0].nonzero().double() for lesion in mask]
+    center = torch.stack([(p.amin(0) + p.amax(0)) / 2 for p in pixels])
+    assert center.shape == (count, axes)
+    expected = warp(mask, about(center, compose(*matrices)), "nearest")
+    assert torch.equal(out.mask, expected)
+    assert torch.equal(out.placement.visible_px, expected.flatten(1).sum(1).long())
+
+
 @pytest.mark.parametrize("axes", [2, 3])
 @pytest.mark.parametrize("placement", ["uniform", "in_place"])
 @pytest.mark.parametrize("on_small", ["shrink", "skip"])
@@ -445,6 +495,16 @@ def test_lesions_larger_than_the_frame_have_no_legal_place(axes, placement):
     out = aug.augment(image, torch.zeros_like(mask), source_image=image, source_mask=mask)
     assert set(out.status_labels()) == {"no_legal_place"}
     assert torch.equal(out.image, image)
+
+
+def test_a_lesion_of_many_frames_shows_too_small_a_part_of_itself():
+    """Scaled to 20 times the frame it has no legal place where 0.1 of it must be seen."""
+    image, mask = torch.rand(2, 1, 16, 16, generator=seeded()), torch.ones(2, 1, 16, 16)
+    grow = {"rigid": ["scaling"], "scale": 20**0.25}  # twice, each along two axes
+    for placement in ("uniform", "in_place"):
+        aug = SoftCP(p=1.0, placement=placement, min_visible=0.1, object_transform=grow)
+        out = aug.augment(image, torch.zeros_like(mask), source_image=image, source_mask=mask)
+        assert set(out.status_labels()) == {"no_legal_place"}
 
 
 def test_a_lesion_as_large_as_the_frame_fits_in_one_place():
