@@ -1,0 +1,98 @@
+"""The same seed gives the same result on the GPU as on the CPU, without waiting for the GPU on the way.
+
+DEVICE=cpu of benchmarks/gpu_suite.sh runs this file without a GPU, to try the suite itself.
+"""
+
+import os
+
+import pytest
+import torch
+
+from softcp_gpu import SoftCP, phantoms
+from softcp_gpu.functional import soft_cp, soft_mask
+
+DEVICE = os.environ.get("SOFTCP_TEST_DEVICE", "cuda")
+SHAPES = [(96, 80), (24, 40, 32)]
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(DEVICE == "cuda" and not torch.cuda.is_available(), reason="needs CUDA"),
+]
+
+
+def everything(**more):
+    return SoftCP(p=0.8, match="rim", background_transform={}, image_transform={}, **more)
+
+
+def both(shape, aug, dtype=torch.float32):
+    image, mask, region = phantoms.batch(6, shape, channels=2)
+    image = image.to(dtype)
+    params = aug.draw(torch.arange(6), shape, own_source=False)
+    here = aug.augment(image, mask, region, params=params)
+    there = aug.augment(image.to(DEVICE), mask.to(DEVICE), region.to(DEVICE), params=params)
+    return here, there
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_gpu_and_cpu_agree(shape):
+    here, there = both(shape, everything())
+    assert torch.equal(here.status, there.status.cpu())
+    for a, b in zip(here.placement, there.placement, strict=True):
+        assert torch.equal(a, b.cpu())
+    span = here.image.max() - here.image.min()
+    flips = (here.mask != there.mask.cpu()).sum()
+    assert flips <= here.mask.numel() * 1e-4
+    assert (here.image - there.image.cpu()).abs().max() <= 1e-4 * span
+    assert (here.soft_mask - there.soft_mask.cpu()).abs().max() <= 1e-4
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_agrees(dtype):
+    here, there = both(SHAPES[0], everything(), dtype)
+    assert there.image.dtype == dtype
+    assert torch.allclose(here.image.float(), there.image.cpu().float(), atol=0.02)
+
+
+def test_autocast_changes_nothing():
+    aug = everything()
+    image, mask, region = (x.to(DEVICE) for x in phantoms.batch(4, SHAPES[0]))
+    params = aug.draw(torch.arange(4), SHAPES[0], own_source=False)
+    plain = aug.augment(image, mask, region, params=params)
+    with torch.autocast(DEVICE, dtype=torch.bfloat16):
+        cast = aug.augment(image, mask, region, params=params)
+    assert torch.equal(plain.image, cast.image)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("footprint", ["full", "cross"])
+def test_soft_mask_agrees(shape, footprint):
+    _, mask, _ = phantoms.batch(4, shape)
+    here = soft_mask(mask, 1, 6, 0.8, footprint=footprint)
+    there = soft_mask(mask.to(DEVICE), 1, 6, 0.8, footprint=footprint)
+    assert (here - there.cpu()).abs().max() <= 1e-6
+
+
+@pytest.mark.skipif(DEVICE != "cuda", reason="only a GPU can be waited for")
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_tensor_path_never_waits_for_the_gpu(shape):
+    aug = everything()
+    image, mask, region = (x.to(DEVICE) for x in phantoms.batch(4, shape))
+    params = aug.draw(torch.arange(4), shape, own_source=False).to(DEVICE)
+    soft_cp(image, mask, region, image, mask, params, aug.config)  # libraries may wait when they are first used
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        soft_cp(image, mask, region, image, mask, params, aug.config)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_compiles_as_one_graph():
+    aug = everything()
+    image, mask, region = (x.to(DEVICE) for x in phantoms.batch(4, SHAPES[0]))
+    params = aug.draw(torch.arange(4), SHAPES[0], own_source=False).to(DEVICE)
+    inputs = (image, mask, region, image, mask, params)
+    backend = "inductor" if DEVICE == "cuda" else "aot_eager"
+    compiled = torch.compile(lambda *x: soft_cp(*x, aug.config), fullgraph=True, backend=backend)(*inputs)
+    eager = soft_cp(*inputs, aug.config)
+    assert torch.equal(compiled.status, eager.status)
+    assert (compiled.image - eager.image).abs().max() <= 1e-4 * (image.max() - image.min())
