@@ -59,14 +59,20 @@ def _remove_run(out: Path) -> None:
 
 
 def _listed_files(out: Path) -> Iterator[Path]:
-    for number, line in enumerate((out / SAMPLES).read_text(encoding="utf-8").splitlines(), 1):
+    lines = (out / SAMPLES).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    for number, line in enumerate(lines, 1):
         try:
-            files = json.loads(line)["files"]
-        except (ValueError, KeyError, TypeError):
-            continue  # the last line of a run that was cut short
-        for name in files.values():
+            names = list(json.loads(line)["files"].values())
+            known = all(isinstance(name, str) for name in names)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            if number == len(lines) > 1:
+                continue  # a run that was cut short
+            known, names = False, []
+        if not known:
+            raise DataError(out / SAMPLES, "the record of an earlier run", f"{line[:60]!r} in line {number}")
+        for name in names:
             path = out / name
-            if not path.resolve().is_relative_to(out.resolve()):
+            if not path.resolve().is_relative_to(out.resolve()) or path.is_dir():
                 raise DataError(out / SAMPLES, "files inside the folder", f"{name!r} in line {number}")
             yield path
 

@@ -25,7 +25,7 @@ def sample_count(real: int, ratio: str, count: int | None) -> int:
         if count < 1:
             raise ValueError(f"count: expected 1 or more, found {count}")
         return count
-    match = re.fullmatch(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)", ratio)
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?):(\d{1,9}(?:\.\d{1,9})?)", ratio)
     if not match or not all(float(share) > 0 for share in match.groups()):
         raise ValueError(f"ratio: expected REAL:SYNTHETIC such as 3:1, found {ratio!r}")
     return max(1, round(real * float(match[2]) / float(match[1])))
@@ -35,6 +35,8 @@ def split_cases(cases: Sequence[Case], split: str, seed: int) -> tuple[Split, st
     """The parts of a data set, and in words how it was divided; see `synthesize` for `split`."""
     shares = re.fullmatch(r"(\d+):(\d+):(\d+)", split)
     if shares:
+        if int(shares[1]) == 0:
+            raise ValueError(f"split: expected shares with a training part, found {split!r}")
         return make_split(cases, [float(share) for share in shares.groups()], seed, own=False), f"by chance, {split}"
     if split == "all" or (split == "auto" and not any(case.split for case in cases)):
         return Split(list(cases), [], []), "none: every case was used"
@@ -97,10 +99,7 @@ class Pairing:
         rank = sample_seeds(int(order), torch.arange(count)).argsort()
         background = self.backgrounds[int(rank[(i + skipped) % count])]
         seed = sample_seeds(int(sample_seeds(self.seed, [i])), [attempt])
-        others = [case for case in self.sources if case.id != background.id] if len(self.sources) < 3 else self.sources
+        others = [case for case in self.sources if case.id != background.id]
         if not others:
             raise DataError(background.root, "a source other than the background", f"only {background.id} itself")
-        chosen = int(pick(seed, len(others)))
-        if others[chosen].id == background.id:
-            chosen = (chosen + 1) % len(others)
-        return Pair(background, others[chosen], int(seed))
+        return Pair(background, others[int(pick(seed, len(others)))], int(seed))
