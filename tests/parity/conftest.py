@@ -2,16 +2,6 @@ import sys
 from contextlib import contextmanager
 
 import pytest
-import torch
-
-
-@pytest.fixture(scope="package", autouse=True)
-def one_thread():
-    """On frames of this size threads cost more than they give: several times the time on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture
