@@ -187,16 +187,17 @@ def finite_image(name: str, image: Tensor) -> None:
     """No NaN and no infinity; skipped where it would cost a wait."""
     if not image.is_floating_point() or not on_cpu(image) or image.numel() == 0:
         return
-    # One cheap pass; a sum can only overflow to a false alarm, which the exact check then clears.
-    if not bool(torch.isfinite(image.detach().sum(dtype=torch.float64))):
+    low, high = image.detach().aminmax()  # one pass; NaN comes through
+    if not bool(torch.isfinite(low) & torch.isfinite(high)):
         bad = (~torch.isfinite(image)).flatten(1).any(1).nonzero().flatten().tolist()
-        if bad:
-            fail(name, "finite values", f"NaN or infinity in sample(s) {bad}")
+        fail(name, "finite values", f"NaN or infinity in sample(s) {bad}")
 
 
 def label_values(name: str, mask: Tensor, lesion_labels: Sequence[int] | None, other_labels: Sequence[int]) -> None:
     """Values are 0, 1 or declared class ids; skipped where it would cost a wait."""
     if mask.dtype == torch.bool or not on_cpu(mask) or mask.numel() == 0:
+        return
+    if mask.dtype == torch.uint8 and int(mask.max()) <= 1:  # the usual mask, ten times as fast as what follows
         return
     allowed = sorted({0, 1, *(lesion_labels or ()), *other_labels})
     bad = mask != allowed[0]
@@ -238,8 +239,8 @@ def region_like(region: Tensor | None, image: Tensor) -> Tensor | None:
         return None
     full = mask_like("region", region, image)
     label_values("region", full, None, ())
-    full = full != 0
-    if on_cpu(full) and full.shape[0] and not bool(full.any()):
+    full = full.bool()
+    if on_cpu(full) and full.shape[0] and not bool(full.view(torch.uint8).max()):
         fail("region", "at least one sample with a region pixel", "a region that is empty everywhere")
     return full
 

@@ -29,7 +29,7 @@ Range = tuple[float, float]
 
 class _Stream(IntEnum):
     APPLY, SOURCE, SOFTNESS, PLACE, RIGID_OP, RIGID, INTENSITY_OP, INTENSITY = range(8)
-    BACKGROUND, IMAGE, PAIR = 100, 200, 300
+    BACKGROUND, IMAGE = 100, 200
 
 
 class ObjectRanges(NamedTuple):
@@ -141,11 +141,6 @@ def draw_paste(seed: Tensor, ranges: PasteRanges, shape: tuple[int, ...], *, own
 def draw_rank(seed: Tensor) -> Tensor:
     """The number in [0, 1) that picks from all legal places, (B,) float64."""
     return uniform(seed, _Stream.PLACE, 1)[:, 0]
-
-
-def pick(seed: Tensor, count: int) -> Tensor:
-    """One of `count` things for each seed, uniformly, (B,) int64."""
-    return _whole(uniform(seed, _Stream.PAIR, 1)[:, 0], (0, count - 1))
 
 
 def draw_object(seed: Tensor, ranges: ObjectRanges, shape: tuple[int, ...]) -> ObjectParams:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
@@ -91,14 +91,17 @@ class Layout(ABC):
             if case.id in unique:
                 problems.append(Problem(case.image, f"the id {case.id} belongs to {unique[case.id].image} already"))
             unique.setdefault(case.id, case)
-        style = self.find_style(unique.values())
-        return [replace(case, style=style) for case in unique.values()], problems
+        kinds = defaultdict(list)  # a value of 1 in a PNG file is none that a JPEG file could hold
+        for case in unique.values():
+            kinds[case.masks[0].suffix.lower()].append(case)
+        styles = {suffix: self.find_style(cases) for suffix, cases in kinds.items()}
+        return [replace(case, style=styles[case.masks[0].suffix.lower()]) for case in unique.values()], problems
 
     def find_style(self, cases: Iterable[Case]) -> MaskStyle:
         """Look at the first masks that are not empty.
 
         Args:
-            cases: all cases of a data set.
+            cases: all cases of a data set whose masks have the same suffix.
 
         Returns:
             The style that most of these masks have, for new masks.

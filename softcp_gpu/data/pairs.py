@@ -78,19 +78,18 @@ class Pairs(Layout):
 
 
 class Kvasir(Pairs):
-    """Kvasir-SEG, as one set or divided: pairs whose masks are JPEG files, thresholded at 127."""
+    """Kvasir-SEG, as one set or divided: pairs of JPEG files, whose masks are thresholded at 127."""
 
     name = "kvasir"
-    expects = "images/ and masks/ of JPEG files, in train/, validation/, test/ or beside the file of the boxes"
+    expects = "images/ and masks/ of JPEG files, or these in train/, validation/ and test/"
 
     def fits(self, folder: Path) -> bool:
         """See `Layout.fits`."""
         parts = self.parts(folder)
-        original = any(folder.glob("*bboxes.json"))
-        if not parts or (parts[0][1] is None and not original):
+        if not parts:
             return False
-        masks = image_files(parts[0][0] / "masks")[0]
-        return bool(masks) and masks[0].suffix.lower() in LOSSY
+        both = [image_files(parts[0][0] / kind)[0] for kind in ("images", "masks")]
+        return all(files and files[0].suffix.lower() in LOSSY for files in both)
 
 
 class Kits2d(Pairs):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from softcp_gpu.functional.morphology import ByteGrid, dilate_pool
+from softcp_gpu.functional.morphology import LANES, BitGrid, dilate_pool, pack_samples, transpose_bits
 
 _TOLERANCE = 1e-4  # mm: five pixels of 0.6 mm are 3 mm, whatever the rounding of 0.6
 
@@ -19,7 +19,7 @@ _TOLERANCE = 1e-4  # mm: five pixels of 0.6 mm are 3 mm, whatever the rounding o
 class Rings(NamedTuple):
     """Ring counts of a batch: how many of the nested sets core, ring 1, ..., ring K hold each pixel."""
 
-    level: Tensor  # (B, 1, *spatial) uint8 or int16: K + 1 in the eroded core, falling to 0 outside ring K
+    level: Tensor  # (B, 1, *spatial) an integer type: K + 1 in the eroded core, falling to 0 outside ring K
     k_erode: Tensor  # (B,) int64: erosion steps really taken
     survives: Tensor  # (B,) bool: all the steps asked for left a core
 
@@ -38,22 +38,40 @@ def ring_count(mask: Tensor, k_erode: Tensor, erode_max: int, k_max: int, footpr
     """
     if isinstance(footprint, Tensor):
         return _ring_count_pooled(mask, k_erode, erode_max, k_max, footprint)
-    core, steps = mask, torch.zeros_like(k_erode)
+    bits, steps = pack_samples(mask[:, 0]), torch.zeros_like(k_erode)
     if erode_max:
-        rest = ByteGrid(~mask, erode_max, footprint)
+        rest = BitGrid(~bits, erode_max, footprint)
         for i in range(1, erode_max + 1):
-            before = rest.samples().clone()
+            before = rest.now.body.clone()
             rest.grow()  # a symmetric footprint erodes a mask as it dilates the rest
-            go = (k_erode >= i) & (rest.pixels(rest.now) == 0).flatten(1).any(1)
-            rest.samples().mul_(go[:, None].to(torch.uint8)).bitwise_or_(before)
+            go = (k_erode >= i) & ~rest.full_samples()[: len(mask)]
+            rest.keep(go, before)
             steps = torch.where(go, i, steps)
-        core = rest.pixels(rest.now) ^ 1
-    grid = ByteGrid(core, k_max, footprint)
-    level = grid.now.to(torch.uint8 if k_max < 255 else torch.int16, copy=True)
-    for _ in range(k_max):
-        grid.grow()
-        level.add_(grid.now)
-    return Rings(grid.pixels(level), steps, steps == k_erode)
+        bits = ~rest.pixels(rest.now.body)
+    return Rings(_count(BitGrid(bits, k_max, footprint), k_max, len(mask)), steps, steps == k_erode)
+
+
+def _count(grid: BitGrid, k_max: int, batch: int) -> Tensor:
+    """Grows the grid k_max times and counts how many of the k_max + 1 nested sets hold each pixel, (B, 1, *spatial).
+
+    The counts are kept as their binary digits, a plane of bits each. A pixel of set i and not of set i - 1 counts
+    k_max + 1 - i; so where a digit of that number differs from the next one's, it turns over inside set i.
+    """
+    planes: dict[int, Tensor] = {}
+    for i in range(k_max + 1):
+        if i:
+            grid.grow()
+        change = (k_max + 1 - i) ^ (k_max - i)
+        for digit in range(change.bit_length()):  # of a number and the next, all digits up to the highest that differs
+            planes[digit] = planes[digit].bitwise_xor_(grid.now.body) if digit in planes else grid.now.body.clone()
+    digits = [planes[i] for i in range(len(planes))]
+    dtype = torch.uint8 if len(digits) <= 8 else torch.int16 if len(digits) <= 15 else torch.int32
+    level = torch.zeros((batch, 1, *grid.shape[1:]), dtype=dtype, device=digits[0].device)
+    for i in range(0, len(digits), 8):
+        for lane, number in enumerate(transpose_bits(digits[i : i + 8])[:batch]):
+            part = level[lane::LANES, 0]
+            part.add_(grid.pixels(number)[: len(part)], alpha=1 << i)
+    return level
 
 
 def _ring_count_pooled(mask: Tensor, k_erode: Tensor, erode_max: int, k_max: int, footprint: Tensor) -> Rings:

@@ -15,11 +15,12 @@ from torch import Tensor
 
 from softcp_gpu import checks
 from softcp_gpu.functional import execution
+from softcp_gpu.functional.morphology import LANES
 from softcp_gpu.functional.rings import Rings, ring_count, ring_count_mm
-from softcp_gpu.functional.windows import bounding_box, place_window, surrounding_window, take_window
+from softcp_gpu.functional.windows import bounding_box, surrounding_window, take_window, write_windows
 
 AUTO_TAIL = 0.05
-_CACHE_BYTES = 1 << 21  # of masks at a time: counting goes over the same bytes again and again
+_CACHE_PIXELS = 1 << 18
 _ROUNDING = 1e-6  # of a step: an alpha whose power is 0.05 needs no further step because it is stored in float32
 
 
@@ -151,15 +152,21 @@ class Steps(NamedTuple):
 
 def soften(lesion: Tensor, steps: Steps, footprint: str | Tensor, profile: str, on_small: str) -> tuple[Tensor, Rings]:
     """`soft_mask` on checked tensors, over the whole of each frame: ring count, then table."""
+    rings, table = _rings_and_weights(lesion, steps, footprint, profile, on_small)
+    return _look_up(table, rings.level.flatten(1)).reshape(lesion.shape), rings
+
+
+def _rings_and_weights(
+    lesion: Tensor, steps: Steps, footprint: str | Tensor, profile: str, on_small: str
+) -> tuple[Rings, Tensor]:
+    """The ring count of each pixel, and S as a function of it, (B, k_max + 2)."""
     if steps.spacing is None:
         rings = ring_count(lesion, steps.k_erode, steps.erode_max, steps.k_max, footprint)
     else:
         rings = ring_count_mm(lesion, steps.k_erode, steps.erode_max, steps.k_max, steps.spacing)
     table = soft_mask_table(steps.alpha, steps.k_dilate, steps.k_max, profile).flip(1)
-    table = table.to(torch.float64 if steps.alpha.dtype == torch.float64 else torch.float32)
-    if on_small == "skip":
-        table = table * rings.survives[:, None]
-    return _look_up(table, rings.level.flatten(1)).reshape(lesion.shape), rings
+    table = table.to(_weight_dtype(steps.alpha))
+    return rings, table * rings.survives[:, None] if on_small == "skip" else table
 
 
 def _look_up(table: Tensor, level: Tensor) -> Tensor:
@@ -178,18 +185,30 @@ def _look_up(table: Tensor, level: Tensor) -> Tensor:
 
 
 def _soften_boxes(lesion: Tensor, steps: Steps, footprint: str | Tensor, profile: str, on_small: str) -> Tensor:
-    """On a CPU: only the boxes around the lesions, as many samples at a time as stay in the cache."""
+    """On a CPU: only the boxes around the lesions."""
     spacing = steps.spacing or (1.0,) * (lesion.ndim - 2)
     reach = [length // 2 for length in footprint.shape] if isinstance(footprint, Tensor) else [1] * len(spacing)
     margin = torch.tensor([int(steps.k_max / s) * r + 2 for s, r in zip(spacing, reach, strict=True)])
     origin, box = surrounding_window(*bounding_box(lesion)[:2], margin, tuple(lesion.shape[2:]))
-    chunk = max(1, _CACHE_BYTES // math.prod(box))
-    parts = []
-    for i in range(0, lesion.shape[0], chunk):
-        rows = slice(i, i + chunk)
-        soft, _ = soften(take_window(lesion[rows], origin[rows], box), steps.rows(rows), footprint, profile, on_small)
-        parts.append(place_window(soft, origin[rows], tuple(lesion.shape[2:])))
-    return torch.cat(parts) if len(parts) > 1 else parts[0]
+    frame = steps.alpha.new_zeros(lesion.shape, dtype=_weight_dtype(steps.alpha))
+    # Counting goes over the same bytes again and again, and fresh memory costs more than arithmetic: so a few samples
+    # at a time, that stay in the cache.
+    pixels = math.prod(box)
+    for rows in _slices(lesion.shape[0], LANES * max(1, _CACHE_PIXELS // pixels)):
+        part = take_window(lesion[rows], origin[rows], box)
+        rings, table = _rings_and_weights(part, steps.rows(rows), footprint, profile, on_small)
+        for few in _slices(len(part), max(1, _CACHE_PIXELS // pixels)):
+            soft = _look_up(table[few], rings.level[few].flatten(1)).view(-1, 1, *box)
+            write_windows(frame[rows][few], soft, origin[rows][few])
+    return frame
+
+
+def _slices(count: int, step: int) -> list[slice]:
+    return [slice(i, i + step) for i in range(0, count, step)]
+
+
+def _weight_dtype(alpha: Tensor) -> torch.dtype:
+    return torch.float64 if alpha.dtype == torch.float64 else torch.float32
 
 
 def _per_sample(value: float | Tensor, batch: int, like: Tensor) -> Tensor:

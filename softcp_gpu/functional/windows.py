@@ -105,11 +105,12 @@ def place_window(window: Tensor, origin: Tensor, shape: tuple[int, ...]) -> Tens
     frame = window.new_zeros((*window.shape[:2], *shape))
     if not execution.may_read_values(window):
         return put_window(frame, window, origin)
-    _write_windows(frame, window, origin)
+    write_windows(frame, window, origin)
     return frame
 
 
-def _write_windows(frame: Tensor, window: Tensor, origin: Tensor) -> None:
+def write_windows(frame: Tensor, window: Tensor, origin: Tensor) -> None:
+    """On a CPU: writes each sample's window (C, *size) at `origin` (B, n) into its frame."""
     for i, corner in enumerate(origin.tolist()):
         place = frame[i]
         for axis, (first, length) in enumerate(zip(corner, window.shape[2:], strict=True), 1):
@@ -130,7 +131,7 @@ def put_window(x: Tensor, window: Tensor, origin: Tensor) -> Tensor:
         return window
     if execution.may_read_values(x):
         out = x.clone()
-        _write_windows(out, window, origin)
+        write_windows(out, window, origin)
         return out
     index, _ = window_index(origin, size, tuple(x.shape[2:]))
     flat = index.flatten(1)[:, None].expand(-1, x.shape[1], -1)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 
 from softcp_gpu.data import Case, DataError, Layout, Problem, Split, make_split
-from softcp_gpu.sampling import pick, sample_seeds
+from softcp_gpu.sampling import sample_seeds
 
 
 def sample_count(real: int, ratio: str, count: int | None) -> int:
@@ -21,14 +21,12 @@ def sample_count(real: int, ratio: str, count: int | None) -> int:
         >>> sample_count(471, "3:1", None)
         157
     """
-    if count is not None:
-        if count < 1:
-            raise ValueError(f"count: expected 1 or more, found {count}")
-        return count
+    if count is not None and count < 1:
+        raise ValueError(f"count: expected 1 or more, found {count}")
     match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?):(\d{1,9}(?:\.\d{1,9})?)", ratio)
     if not match or not all(float(share) > 0 for share in match.groups()):
         raise ValueError(f"ratio: expected REAL:SYNTHETIC such as 3:1, found {ratio!r}")
-    return max(1, round(real * float(match[2]) / float(match[1])))
+    return max(1, round(real * float(match[2]) / float(match[1]))) if count is None else count
 
 
 def split_cases(cases: Sequence[Case], split: str, seed: int) -> tuple[Split, str]:
@@ -79,7 +77,7 @@ class Pairing:
     """Which cases meet: a pure function of (the lists, the seed of the run, the sample's number, the try).
 
     Each round over the backgrounds takes every one of them once, in an order of its own. Sources are drawn uniformly
-    from the cases with a lesion, never the background itself.
+    from the cases with a lesion, never the background itself; a case that holds the only lesion is no background.
     """
 
     backgrounds: Sequence[Case]
@@ -91,15 +89,20 @@ class Pairing:
 
         Args:
             i: the sample's number.
-            attempt: the number of the try; each draws another source.
-            skipped: how many backgrounds of this sample could not be read; each makes place for the next in order.
+            attempt: the number of the try; each draws another source, while there are others.
+            skipped: how many backgrounds of this sample were of no use; each makes place for the next in order.
         """
-        count = len(self.backgrounds)
-        order = sample_seeds(self.seed, [(1 << 40) + i // count])
-        rank = sample_seeds(int(order), torch.arange(count)).argsort()
-        background = self.backgrounds[int(rank[(i + skipped) % count])]
-        seed = sample_seeds(int(sample_seeds(self.seed, [i])), [attempt])
-        others = [case for case in self.sources if case.id != background.id]
-        if not others:
-            raise DataError(background.root, "a source other than the background", f"only {background.id} itself")
-        return Pair(background, others[int(pick(seed, len(others)))], int(seed))
+        only = self.sources[0].id if len(self.sources) == 1 else None
+        backgrounds = [case for case in self.backgrounds if case.id != only]
+        count = len(backgrounds)
+        background = backgrounds[self._order(self.seed, i // count, count)[(i + skipped) % count]]
+        seed = int(sample_seeds(self.seed, [i]))
+        order = [self.sources[rank] for rank in self._order(seed, 0, len(self.sources))]
+        others = [case for case in order if case.id != background.id]
+        return Pair(background, others[attempt % len(others)], int(sample_seeds(seed, [attempt])))
+
+    @staticmethod
+    def _order(seed: int, number: int, count: int) -> list[int]:
+        """An order of 0 ... count - 1; its numbers lie beyond those of samples and tries."""
+        key = int(sample_seeds(seed, [(1 << 40) + number]))
+        return sample_seeds(key, torch.arange(count)).argsort().tolist()

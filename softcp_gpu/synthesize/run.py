@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from softcp_gpu import __version__
-from softcp_gpu.data import DataError, Layout, Problem, Sample, Split, check_sizes, find_layout, manifest
+from softcp_gpu import __version__, checks
+from softcp_gpu.data import DataError, Problem, Split, check_sizes, find_layout, manifest
 from softcp_gpu.modules import SoftCP
-from softcp_gpu.synthesize.foreground import foreground
-from softcp_gpu.synthesize.pair import LESION, Pasted, paste_pair
-from softcp_gpu.synthesize.plan import Pair, Pairing, sample_count, sort_out, split_cases
-
-TRIES = 8  # pairs that are tried for one sample before it is given up
+from softcp_gpu.synthesize.pair import LESION
+from softcp_gpu.synthesize.plan import Pairing, sample_count, sort_out, split_cases
+from softcp_gpu.synthesize.sample import SampleMaker, Shown
 
 
 @dataclass
@@ -38,16 +36,6 @@ class Summary:
     def written(self) -> int:
         """Samples that were pasted and saved."""
         return self.statuses["pasted"]
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A finished sample, for pictures and progress."""
-
-    number: int
-    status: str
-    background: Sample | None  # None: could not be read
-    pasted: Pasted | None  # None: no try was pasted
 
 
 def synthesize(
@@ -120,18 +108,17 @@ def synthesize(
     manifest.write_json(
         out / manifest.SPLIT, {part: [case.id for case in group] for part, group in parts._asdict().items()}
     )
+    maker = SampleMaker(pairing, found, aug, where, out, summary.region)
     for number in range(summary.requested):
-        shown, record = _make_sample(number, pairing, found, aug, where, out, summary)
-        manifest.append_line(out / manifest.SAMPLES, record)
-        summary.statuses[shown.status] += 1
+        made = maker.make(number)
+        manifest.append_line(out / manifest.SAMPLES, made.record)
+        summary.statuses[made.shown.status] += 1
+        summary.tries.update(attempt["status"] for attempt in made.record["tries"])
+        summary.problems = list(dict.fromkeys([*summary.problems, *made.problems]))  # each file is told once
         if on_sample:
-            on_sample(summary, shown)
+            on_sample(summary, made.shown)
     manifest.write_json(out / manifest.SUMMARY, _report(summary, aug, seed, config, where))
     return summary
-
-
-def _ids(parts: Split) -> dict[str, list[str]]:
-    return {part: [case.id for case in group] for part, group in parts._asdict().items()}
 
 
 def make_augmentation(config: Mapping[str, Any]) -> SoftCP:
@@ -139,6 +126,7 @@ def make_augmentation(config: Mapping[str, Any]) -> SoftCP:
     for name in ("lesion_labels", "other_labels"):
         if name in config:
             raise ValueError(f"config: expected no {name}, the layout sets the labels, found {config[name]!r}")
+    checks.number("p", config.get("p", 1.0), 0, 1)  # not used here, but the file may be meant for training too
     try:
         return SoftCP(**{**config, "p": 1.0}, lesion_labels=LESION)
     except TypeError as error:
@@ -150,10 +138,12 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.zeros(0, device=name).device
+        tensor = torch.zeros(1, device=name)
+        tensor.item()  # a tensor on "meta" has no values
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"device: expected one that this machine has, found {name!r} ({reason})") from error
+    return tensor.device
 
 
 def _check_usable(data: Path, pairing: Pairing, parts: Split, summary: Summary) -> None:
@@ -176,59 +166,6 @@ def _check_apart(data: Path, out: Path) -> None:
         raise DataError(out, "an output folder apart from the data set", f"{data} inside or around it")
 
 
-def _make_sample(
-    number: int, pairing: Pairing, layout: Layout, aug: SoftCP, device: torch.device, out: Path, summary: Summary
-) -> tuple[Shown, dict[str, Any]]:
-    """Tries pairs until one can be pasted, and saves it; an unreadable file costs a try and is reported once."""
-    tries: list[dict[str, str]] = []
-    background, pasted, skipped = None, None, 0
-    for attempt in range(TRIES):
-        pair = pairing.draw(number, attempt, skipped)
-        status = "unreadable"
-        try:
-            background = None
-            background = layout.load(pair.background)
-            place = _place(background, summary.region)
-            pasted = paste_pair(aug, background, layout.load(pair.source), place, pair.seed, device)
-            status = pasted.status
-        except DataError as error:
-            skipped += background is None
-            problem = Problem(Path(error.args[0]), str(error))
-            summary.problems += [] if problem in summary.problems else [problem]
-        summary.tries[status] += 1
-        tries.append({"background": pair.background.id, "source": pair.source.id, "status": status})
-        if status == "pasted":
-            break
-    new_id = f"synth_{number:06d}"
-    record: dict[str, Any] = {"id": new_id, "status": status, "tries": tries}
-    if pasted is None or status != "pasted":
-        return Shown(number, status, background, None), {**record, "files": {}}
-    return Shown(number, status, background, pasted), {**record, **_save(new_id, pair, pasted, layout, out)}
-
-
-def _place(background: Sample, region: str) -> np.ndarray | None:
-    """What the lesion must touch; it grows in its organ, so one that is drawn in another colour is part of it."""
-    if region == "none":
-        return None
-    return foreground(background.image) if background.region is None else background.region | background.lesion
-
-
-def _save(new_id: str, pair: Pair, pasted: Pasted, layout: Layout, out: Path) -> dict[str, Any]:
-    """Writes a sample in the data set's own format; returns what its record says about it."""
-    sample = pasted.sample
-    paths = layout.save(out, new_id, pair.background, sample.image, sample.lesion, sample.region, source=pair.source)
-    names = dict(zip(("image", "mask"), paths, strict=True))
-    return {
-        "background": {"id": pair.background.id, "patient": pair.background.patient},
-        "source": {"id": pair.source.id, "patient": pair.source.patient},
-        "seed": pair.seed,
-        "placement": manifest.plain(pasted.output.placement),
-        "params": manifest.plain(pasted.output.params),
-        "files": {kind: path.relative_to(out).as_posix() for kind, path in names.items()},
-        "sha256": {kind: manifest.sha256(path) for kind, path in names.items()},
-    }
-
-
 def _report(
     summary: Summary, aug: SoftCP, seed: int, config: Mapping[str, Any], device: torch.device
 ) -> dict[str, Any]:
@@ -239,7 +176,7 @@ def _report(
         "region": summary.region,
         "seed": seed,
         "device": str(device),
-        "config": dict(config),
+        "config": json.loads(json.dumps(dict(config), default=repr)),  # it may hold modules
         "augmentation": repr(aug).splitlines(),
         "real": summary.real,
         "requested": summary.requested,

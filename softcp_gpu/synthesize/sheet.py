@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from softcp_gpu.data.io import replacing
 from softcp_gpu.synthesize.pair import Pasted
-from softcp_gpu.synthesize.run import Shown
+from softcp_gpu.synthesize.sample import Shown
 
 TITLES = ("background", "source", "soft mask", "result and label", "result, magnified")
 _LABEL, _REGION = "#ffd400", "#37a7ff"

@@ -497,7 +497,7 @@ class TestKits2d:
         assert find_layout(tmp_path).name == "pairs"
 
 
-def test_kvasir_as_published_is_told_by_the_file_of_the_boxes(tmp_path):
+def test_kvasir_as_published_is_one_set_beside_a_file_of_boxes(tmp_path):
     pairs(tmp_path, suffix=".jpg", mask_ending=".jpg")
     (tmp_path / "kavsir_bboxes.json").write_text("{}")
     layout, cases, _ = found(tmp_path)

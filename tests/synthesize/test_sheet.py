@@ -9,7 +9,7 @@ from PIL import Image
 from softcp_gpu.data import DataError, Sample
 from softcp_gpu.modules import SoftCP
 from softcp_gpu.synthesize.pair import paste_pair
-from softcp_gpu.synthesize.run import Shown
+from softcp_gpu.synthesize.sample import Shown
 from softcp_gpu.synthesize.sheet import TITLES, draw_sheet
 from tests.synthesize import trees
 

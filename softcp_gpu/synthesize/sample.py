@@ -1,0 +1,118 @@
+"""One new sample: pairs are tried until one can be pasted and saved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from softcp_gpu.data import DataError, Layout, Problem, Sample, manifest
+from softcp_gpu.modules import SoftCP
+from softcp_gpu.synthesize.foreground import foreground
+from softcp_gpu.synthesize.pair import Pasted, paste_pair
+from softcp_gpu.synthesize.plan import Pair, Pairing
+
+TRIES = 8  # pairs that are tried for one sample before it is given up
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A finished sample, for pictures and progress."""
+
+    number: int
+    status: str
+    background: Sample | None  # None: could not be read
+    pasted: Pasted | None  # None: no try was pasted
+
+
+class Made(NamedTuple):
+    """A finished sample, the line of the record about it, and the files that were of no use."""
+
+    shown: Shown
+    record: dict[str, Any]
+    problems: list[Problem]
+
+
+class _Try(NamedTuple):
+    status: str
+    background: Sample | None = None
+    pasted: Pasted | None = None
+    saved: dict[str, Any] | None = None
+    problem: Problem | None = None
+    bad_background: bool = False
+
+
+@dataclass(frozen=True)
+class SampleMaker:
+    """What the samples of a run have in common."""
+
+    pairing: Pairing
+    layout: Layout
+    aug: SoftCP
+    device: torch.device
+    out: Path
+    region: str  # as in `Summary`
+
+    def make(self, number: int) -> Made:
+        """Tries pairs until one is pasted and saved; a bad file costs a try."""
+        new_id, skipped = f"synth_{number:06d}", 0
+        tries: list[dict[str, str]] = []
+        problems: list[Problem] = []
+        for attempt in range(TRIES):
+            pair = self.pairing.draw(number, attempt, skipped)
+            last = self._try(new_id, pair)
+            tries.append({"background": pair.background.id, "source": pair.source.id, "status": last.status})
+            problems += [last.problem] if last.problem else []
+            skipped += last.bad_background
+            if last.saved:
+                break
+        record = {"id": new_id, "status": last.status, "tries": tries, **(last.saved or {"files": {}})}
+        return Made(Shown(number, last.status, last.background, last.pasted), record, problems)
+
+    def _try(self, new_id: str, pair: Pair) -> _Try:
+        try:
+            background = self.layout.load(pair.background)
+        except DataError as error:
+            return _Try("unreadable", problem=Problem(Path(error.args[0]), str(error)), bad_background=True)
+        try:
+            source = self.layout.load(pair.source)
+        except DataError as error:
+            return _Try("unreadable", background, problem=Problem(Path(error.args[0]), str(error)))
+        place = _place(background, self.region)
+        pasted = paste_pair(self.aug, background, source, place, pair.seed, self.device)
+        if pasted.status != "pasted":
+            return _Try(pasted.status, background)
+        try:
+            return _Try("pasted", background, pasted, _save(new_id, pair, pasted, self.layout, self.out))
+        except DataError as error:
+            if isinstance(error.__cause__, OSError):  # a full disk, say: no other pair would do better
+                raise
+            path = pair.background.image  # the new files have its format
+            problem = Problem(path, str(DataError(path, *error.args[1:])))
+            return _Try("unwritable", background, problem=problem, bad_background=True)
+
+
+def _place(background: Sample, region: str) -> np.ndarray | None:
+    """What the lesion must touch; it grows in its organ, so one that is drawn in another colour is part of it."""
+    if region == "none":
+        return None
+    return foreground(background.image) if background.region is None else background.region | background.lesion
+
+
+def _save(new_id: str, pair: Pair, pasted: Pasted, layout: Layout, out: Path) -> dict[str, Any]:
+    """Writes a sample in the data set's own format; returns what its record says about it."""
+    sample = pasted.sample
+    paths = layout.save(out, new_id, pair.background, sample.image, sample.lesion, sample.region, source=pair.source)
+    names = dict(zip(("image", "mask"), paths, strict=True))
+    return {
+        "background": {"id": pair.background.id, "patient": pair.background.patient},
+        "source": {"id": pair.source.id, "patient": pair.source.patient},
+        "seed": pair.seed,
+        "placement": manifest.plain(pasted.output.placement),
+        "params": manifest.plain(pasted.output.params),
+        "files": {kind: path.relative_to(out).as_posix() for kind, path in names.items()},
+        "sha256": {kind: manifest.sha256(path) for kind, path in names.items()},
+    }
