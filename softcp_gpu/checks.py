@@ -193,6 +193,11 @@ def finite_image(name: str, image: Tensor) -> None:
         fail(name, "finite values", f"NaN or infinity in sample(s) {bad}")
 
 
+def as_bool(mask: Tensor) -> Tensor:
+    """A checked binary mask as bool; on a CPU bytes are known to be 0 or 1, and need no copy."""
+    return mask.view(torch.bool) if mask.dtype == torch.uint8 and on_cpu(mask) else mask.bool()
+
+
 def label_values(name: str, mask: Tensor, lesion_labels: Sequence[int] | None, other_labels: Sequence[int]) -> None:
     """Values are 0, 1 or declared class ids; skipped where it would cost a wait."""
     if mask.dtype == torch.bool or not on_cpu(mask) or mask.numel() == 0:
@@ -239,7 +244,7 @@ def region_like(region: Tensor | None, image: Tensor) -> Tensor | None:
         return None
     full = mask_like("region", region, image)
     label_values("region", full, None, ())
-    full = full.bool()
+    full = as_bool(full)
     if on_cpu(full) and full.shape[0] and not bool(full.view(torch.uint8).max()):
         fail("region", "at least one sample with a region pixel", "a region that is empty everywhere")
     return full

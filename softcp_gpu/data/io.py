@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -129,4 +129,5 @@ def replacing(path: Path) -> Iterator[Path]:
     except Exception as error:  # encoders, like decoders, raise types of their own
         raise DataError(path, "a file that can be written", f"{type(error).__name__}: {error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where no file can be, there is none to remove
+            temporary.unlink()

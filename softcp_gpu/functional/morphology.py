@@ -113,16 +113,23 @@ def transpose_bits(digits: list[Tensor]) -> list[Tensor]:
     fields = [digits]  # of the lanes r, r + len(fields), ...: the parts of their numbers, lowest digits first
     while len(fields[0]) > 1:
         mask = {1: 0x55, 2: 0x33, 4: 0x0F}[width]
-        low = [[(a & mask) | ((b & mask) << width) for a, b in _pairs(field)] for field in fields]
-        high = [[((a >> width) & mask) | (b & (mask << width)) for a, b in _pairs(field)] for field in fields]
+        pairs = [_exchange(field[i : i + 2], width, mask) for field in fields for i in range(0, len(field), 2)]
+        half = len(pairs) // len(fields)
+        low = [[pair[0] for pair in pairs[i : i + half]] for i in range(0, len(pairs), half)]
+        high = [[pair[1] for pair in pairs[i : i + half]] for i in range(0, len(pairs), half)]
         fields, width = low + high, 2 * width
+    numbers = [field[0] for field in fields]
+    for shift in range(width, LANES, width):
+        numbers += [field[0] >> shift for field in fields]
     last = (1 << width) - 1
-    return [(fields[lane % width][0] >> (lane // width * width)) & last for lane in range(LANES)]
+    return [number & last for number in numbers[:-width]] + numbers[-width:]  # nothing lies above the last ones
 
 
-def _pairs(parts: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
-    padded = [*parts, torch.zeros_like(parts[0])]
-    return [(padded[i], padded[i + 1]) for i in range(0, len(parts), 2)]
+def _exchange(pair: list[Tensor], width: int, mask: int) -> tuple[Tensor, Tensor]:
+    """The numbers in the even places of both parts, then those in the odd places, each pair one number of 2 * width."""
+    low, high = pair if len(pair) == 2 else (pair[0], torch.zeros_like(pair[0]))
+    differ = (low >> width).bitwise_xor_(high).bitwise_and_(mask)
+    return low ^ (differ << width), high ^ differ
 
 
 def dilate_pool(x: Tensor, footprint: Tensor) -> Tensor:

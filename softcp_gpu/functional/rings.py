@@ -66,11 +66,12 @@ def _count(grid: BitGrid, k_max: int, batch: int) -> Tensor:
             planes[digit] = planes[digit].bitwise_xor_(grid.now.body) if digit in planes else grid.now.body.clone()
     digits = [planes[i] for i in range(len(planes))]
     dtype = torch.uint8 if len(digits) <= 8 else torch.int16 if len(digits) <= 15 else torch.int32
-    level = torch.zeros((batch, 1, *grid.shape[1:]), dtype=dtype, device=digits[0].device)
+    level = torch.empty((batch, 1, *grid.shape[1:]), dtype=dtype, device=digits[0].device)
     for i in range(0, len(digits), 8):
         for lane, number in enumerate(transpose_bits(digits[i : i + 8])[:batch]):
             part = level[lane::LANES, 0]
-            part.add_(grid.pixels(number)[: len(part)], alpha=1 << i)
+            byte = grid.pixels(number)[: len(part)]
+            part.add_(byte, alpha=1 << i) if i else part.copy_(byte)
     return level
 
 

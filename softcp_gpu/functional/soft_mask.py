@@ -132,7 +132,7 @@ def soft_mask(
         spacing,
     )
     run = _soften_boxes if execution.may_read_values(mask) and batch else lambda *args: soften(*args)[0]
-    return run(mask.bool(), steps, footprint, profile, on_small)
+    return run(checks.as_bool(mask), steps, footprint, profile, on_small)
 
 
 class Steps(NamedTuple):
@@ -169,8 +169,8 @@ def _rings_and_weights(
     return rings, table * rings.survives[:, None] if on_small == "skip" else table
 
 
-def _look_up(table: Tensor, level: Tensor) -> Tensor:
-    """Row b of the (B, T) table at the levels of sample b, (B, N)."""
+def _look_up(table: Tensor, level: Tensor, out: Tensor | None = None) -> Tensor:
+    """Row b of the (B, T) table at the levels of sample b, (B, N); into `out` (B, N) where that spares a copy."""
     if level.numel() == 0 or not execution.may_read_values(level) or level.dtype != torch.uint8 or table.shape[1] > 128:
         return table.gather(1, level.long())
     # On a CPU a look-up costs more than all the counting. Two pixels at a time: a pair of levels is one 16-bit index,
@@ -178,9 +178,11 @@ def _look_up(table: Tensor, level: Tensor) -> Tensor:
     size, odd = table.shape[1], level.shape[1] % 2
     low, high = table[:, None, :].expand(-1, size, -1), table[:, :, None].expand(-1, -1, size)
     pairs = F.pad(torch.stack([low, high], -1), (0, 0, 0, 256 - size)).flatten(1, 2)
-    first = torch.arange(len(table), dtype=torch.int32)[:, None] * (256 * size)
-    index = (F.pad(level, (0, 1)) if odd else level.clone()).view(torch.int16).to(torch.int32).add_(first)
-    weights = torch.view_as_complex(pairs.flatten(0, 1)).index_select(0, index.flatten())
+    index = (F.pad(level, (0, 1)) if odd else level.contiguous()).view(torch.int16).to(torch.int32)
+    if len(table) > 1:
+        index += torch.arange(len(table), dtype=torch.int32)[:, None] * (256 * size)
+    target = None if out is None or odd or table.requires_grad else torch.view_as_complex(out.view(-1, 2))
+    weights = torch.index_select(torch.view_as_complex(pairs.flatten(0, 1)), 0, index.flatten(), out=target)
     return torch.view_as_real(weights).view(len(table), -1)[:, : level.shape[1]]
 
 
@@ -190,7 +192,12 @@ def _soften_boxes(lesion: Tensor, steps: Steps, footprint: str | Tensor, profile
     reach = [length // 2 for length in footprint.shape] if isinstance(footprint, Tensor) else [1] * len(spacing)
     margin = torch.tensor([int(steps.k_max / s) * r + 2 for s, r in zip(spacing, reach, strict=True)])
     origin, box = surrounding_window(*bounding_box(lesion)[:2], margin, tuple(lesion.shape[2:]))
-    frame = steps.alpha.new_zeros(lesion.shape, dtype=_weight_dtype(steps.alpha))
+    shape = tuple(lesion.shape[2:])
+    if 3 * math.prod(box) > 2 * math.prod(shape):  # to fill the rest with zeros would cost more than to count there
+        origin, box = torch.zeros_like(origin), shape
+    frame = steps.alpha.new_empty(lesion.shape, dtype=_weight_dtype(steps.alpha))
+    if box != shape:
+        frame.zero_()
     # Counting goes over the same bytes again and again, and fresh memory costs more than arithmetic: so a few samples
     # at a time, that stay in the cache.
     pixels = math.prod(box)
@@ -198,8 +205,11 @@ def _soften_boxes(lesion: Tensor, steps: Steps, footprint: str | Tensor, profile
         part = take_window(lesion[rows], origin[rows], box)
         rings, table = _rings_and_weights(part, steps.rows(rows), footprint, profile, on_small)
         for few in _slices(len(part), max(1, _CACHE_PIXELS // pixels)):
-            soft = _look_up(table[few], rings.level[few].flatten(1)).view(-1, 1, *box)
-            write_windows(frame[rows][few], soft, origin[rows][few])
+            target = frame[rows][few]
+            out = target.flatten(1) if box == shape else None
+            soft = _look_up(table[few], rings.level[few].flatten(1), out)
+            if out is None or soft.data_ptr() != out.data_ptr():
+                write_windows(target, soft.view(-1, 1, *box), origin[rows][few])
     return frame
 
 
