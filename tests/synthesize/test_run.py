@@ -1,5 +1,6 @@
 """Whole runs on tiny data sets of every layout: what is written, what it depends on, and what bad files cost."""
 
+import errno
 import hashlib
 import json
 import os
@@ -504,6 +505,17 @@ class TestBadFiles:
             synthesize(tmp_path / "data", tmp_path / "out", count=2)
         synthesize(tmp_path / "data", tmp_path / "out", count=2, overwrite=True)
         assert len([name for name in contents(tmp_path / "out") if "synth_" in name]) == 4
+
+    def test_a_full_disk_stops_the_run(self, tmp_path, monkeypatch):
+        """No other pair would do better, so it is no bad file among others."""
+
+        def full(*_):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        trees.pairs(tmp_path / "data")
+        monkeypatch.setattr(os, "replace", full)
+        with pytest.raises(DataError, match=r"synth_000000.*No space left"):
+            synthesize(tmp_path / "data", tmp_path / "out", count=2)
 
     def test_what_a_cut_run_left_is_not_mixed_into_the_next(self, tmp_path):
         made = run(trees.lgg, tmp_path, count=4)
