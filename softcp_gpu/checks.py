@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
+MOST_STEPS = 1000  # of erosion or dilation
+
 
 def fail(name: str, expected: str, found: str) -> NoReturn:
     """Raises the one kind of error that bad input gets."""
@@ -45,7 +47,7 @@ def step_range(name: str, value: Any) -> tuple[int, int]:
     """A number of steps, or a pair (least, largest), as a pair of ints."""
     if name == "k_dilate" and isinstance(value, str):
         fail(name, "a whole number of steps, a pair (least, largest), or 'auto'", repr(value))
-    pair = value_range(name, value, 0, 1000)
+    pair = value_range(name, value, 0, MOST_STEPS)
     if not all(isinstance(end, int) for end in pair):
         fail(name, "whole numbers of steps, 0 or more", repr(value))
     return int(pair[0]), int(pair[1])
@@ -95,6 +97,15 @@ def params_fit(params: Any, image: Tensor) -> None:
         fail("params", f"{image.shape[0]} samples with {image.ndim - 2} axes", f"{batch} with {axes}")
     if batch and not 0 <= int(params.source_index.min()) <= int(params.source_index.max()) < batch:
         fail("params", f"source_index from 0 to {batch - 1}", f"{params.source_index.tolist()}")
+
+
+def fades_in_time(k_dilate: Any, alpha: Any) -> int:
+    """The steps that "auto" asks for, if they can be taken."""
+    k_dilate = int(k_dilate)
+    if k_dilate > MOST_STEPS:
+        found = alpha.max().item() if isinstance(alpha, Tensor) else alpha
+        fail("alpha", f"one whose rim fades within {MOST_STEPS} steps if k_dilate is 'auto'", f"{found!r}: {k_dilate}")
+    return k_dilate
 
 
 def soft_mask_arguments(

@@ -31,7 +31,6 @@ KNOWN_GAPS = (
     "test_a_bad_config_is_named",
     "test_a_bad_option_is_named",
     "test_a_demo_that_was_cut_short_can_be_made_again",
-    "test_a_lesion_of_many_frames_shows_too_small_a_part_of_itself",
     "test_a_link_to_nowhere_is_refused",
     "test_a_missing_package_is_one_line_that_says_what_to_install",
     "test_a_place_below_a_file_is_refused",

@@ -7,7 +7,7 @@ expressions run on whole frames with `where`. Both give the same result.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -16,6 +16,11 @@ from torch import Tensor
 def may_read_values(x: Tensor) -> bool:
     """Whether Python may look at the values of `x` for free."""
     return x.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def constants(values: Sequence[float], like: Tensor, dtype: torch.dtype = torch.int64) -> Tensor:
+    """Numbers as a tensor beside `like`, without waiting for its device."""
+    return torch.tensor(values, dtype=dtype).to(like.device, non_blocking=True)
 
 
 def work_dtype(image: Tensor) -> torch.dtype:

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from softcp_gpu.functional.execution import constants
+
 # The planes in which positive angles turn, first axis towards second: about z, then y, then x.
 _PLANES = (((0, 1),), ((1, 2), (0, 2), (0, 1)))
 
@@ -95,7 +97,7 @@ def crop_matrix(crop_size: Tensor, crop_start: Tensor, shape: tuple[int, ...]) -
     Returns:
         (B, n + 1, n + 1).
     """
-    frame = torch.tensor(shape, dtype=crop_size.dtype, device=crop_size.device)
+    frame = constants(shape, crop_size, crop_size.dtype)
     first = crop_start * (1 - crop_size) * frame
     # Pixel edges, not centres, are what a resize keeps: x = first + (y + 1/2) * size - 1/2.
     return affine_matrix(torch.diag_embed(1 / crop_size), (0.5 - first) / crop_size - 0.5)
@@ -131,7 +133,7 @@ def warp(
     matrix = matrix.double()
     inverse = torch.linalg.inv_ex(matrix, check_errors=False).inverse
     # In units of half a frame from its middle (what grid_sample reads): near 0, where floats are finest.
-    half = torch.tensor([length / 2 for length in shape], dtype=torch.float64, device=x.device)
+    half = constants([length / 2 for length in shape], x, torch.float64)
     scaled = inverse[:, :axes] / half[:, None]
     shift = scaled[..., -1] + 0.5 / half - 1
     # Integers of up to 24 bits are exact in float32.

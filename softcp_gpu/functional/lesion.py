@@ -10,7 +10,7 @@ from torch import Tensor
 from softcp_gpu.functional import execution
 from softcp_gpu.functional.geometry import warp
 from softcp_gpu.functional.transforms import object_matrix
-from softcp_gpu.functional.windows import bounding_box, take_window
+from softcp_gpu.functional.windows import bounding_box, count_pixels, take_window
 from softcp_gpu.types import PasteConfig, PasteParams, RigidParams
 
 
@@ -23,6 +23,7 @@ class Lesion(NamedTuple):
     matrix: Tensor | None  # (B, n + 1, n + 1): source to frame, not moved; None for the identity
     area: Tensor  # (B,) int64: its pixels
     found: Tensor  # (B,) bool: the source has a lesion
+    whole: Tensor  # (B,) bool: nothing of it was cut off; what is longer than two frames has no place in one
 
 
 def lesion_of(mask: Tensor, lesion_labels: tuple[int, ...] | None) -> Tensor:
@@ -38,19 +39,20 @@ def transformed_lesion(source_mask: Tensor, params: PasteParams, config: PasteCo
     found = lesion_of(source_mask, config.lesion_labels)
     labels = torch.where(found, source_mask, 0).to(torch.float32)
     canvas, home, matrix = labels, torch.zeros((), dtype=torch.int64, device=labels.device), None
+    whole = torch.ones_like(params.apply)
     if params.object is not None:
-        canvas, home, matrix = _canvas(labels, params.object.rigid)
+        canvas, home, matrix, whole = _canvas(labels, params.object.rigid)
     start, size, _ = bounding_box(canvas > 0)
     if execution.may_read_values(size):
         window = tuple(max(1, length) for length in size.amax(0).tolist())
     else:
-        whole = config.bounds.min_visible == 1.0 and isinstance(config.bounds.min_visible, float)
-        window = tuple(source_mask.shape[2:]) if whole else tuple(canvas.shape[2:])
-    area = (canvas > 0).flatten(1).sum(1)
-    return Lesion(take_window(canvas, start, window), size, home + start, matrix, area, found.flatten(1).any(1))
+        inside = config.bounds.min_visible == 1.0 and isinstance(config.bounds.min_visible, float)
+        window = tuple(source_mask.shape[2:]) if inside else tuple(canvas.shape[2:])
+    area = count_pixels(canvas > 0)
+    return Lesion(take_window(canvas, start, window), size, home + start, matrix, area, count_pixels(found) > 0, whole)
 
 
-def _canvas(labels: Tensor, rigid: RigidParams) -> tuple[Tensor, Tensor, Tensor]:
+def _canvas(labels: Tensor, rigid: RigidParams) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Warps the labels of each lesion, in a canvas around the place where the transform alone would put it.
 
     Args:
@@ -58,8 +60,8 @@ def _canvas(labels: Tensor, rigid: RigidParams) -> tuple[Tensor, Tensor, Tensor]
         rigid: the draws.
 
     Returns:
-        the warped labels (B, 1, *canvas); the canvas' first pixel in the frame (B, n) int64; the matrix. What would
-        lie beyond two frame lengths is cut off.
+        the warped labels (B, 1, *canvas); the canvas' first pixel in the frame (B, n) int64; the matrix; and
+        (B,) bool: the lesion is at most two frames long along each axis. What lies beyond is cut off.
     """
     start, extent, _ = bounding_box(labels > 0)
     center = start + (extent.double() - 1) / 2
@@ -67,10 +69,11 @@ def _canvas(labels: Tensor, rigid: RigidParams) -> tuple[Tensor, Tensor, Tensor]
     shape = tuple(labels.shape[2:])
     axes = len(shape)
     reach = (matrix[:, :axes, :axes].detach().abs() @ extent.double()[..., None])[..., 0]
+    whole = (reach <= 2 * execution.constants(shape, labels)).all(1)
     if execution.may_read_values(labels):
         size = tuple(min(2 * frame, int(r) + 4) for frame, r in zip(shape, reach.amax(0).tolist(), strict=True))
     else:
         size = tuple(2 * frame for frame in shape)
     middle = (matrix[:, :axes, :axes] @ center[..., None])[..., 0] + matrix[:, :axes, axes]
-    origin = middle.detach().floor().to(torch.int64) - torch.tensor(size, device=labels.device) // 2 + 1
-    return warp(labels, matrix, "nearest", origin=origin, size=size), origin, matrix
+    origin = middle.detach().floor().to(torch.int64) - execution.constants([length // 2 for length in size], labels) + 1
+    return warp(labels, matrix, "nearest", origin=origin, size=size), origin, matrix, whole

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from softcp_gpu.functional.windows import take_window, window_index
+from softcp_gpu.functional.windows import count_pixels, take_window, window_index
 from softcp_gpu.types import Bounds
 
 _FLOAT32_EXACT = 1 << 32  # product of the two sizes up to which a float32 FFT keeps counts within 0.1 of the truth
@@ -49,9 +49,9 @@ def overlaps_at(
 
     def count(frame: Tensor | None) -> Tensor:
         shared = torch.zeros_like(visible) if frame is None else visible & take_window(frame, origin, size)
-        return shared.flatten(1).sum(1)
+        return count_pixels(shared)
 
-    return Overlaps(visible.flatten(1).sum(1), count(region), count(other_lesions))
+    return Overlaps(count_pixels(visible), count(region), count(other_lesions))
 
 
 def overlap_maps(

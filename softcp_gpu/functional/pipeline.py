@@ -127,8 +127,8 @@ def _paste(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutput:
 
     steps = Steps(params.k_erode, params.k_dilate, params.alpha, config.erode_max, config.dilate_max)
     soft, rings = soften(labels > 0, steps, config.footprint, config.profile, config.on_small)
-    small = lesion.area == 0 if config.on_small == "shrink" else (lesion.area == 0) | ~rings.survives
-    status = _status(params.apply, lesion.found, small, legal)
+    gone = torch.zeros_like(legal) if config.on_small == "shrink" else ~rings.survives
+    status = _status(params.apply, lesion, legal & lesion.whole, gone)
     pasted = status == Status.PASTED.value
     soft = soft.to(work) * _column(pasted, soft)
     if config.match == "rim":
@@ -187,11 +187,12 @@ def _source_tile(
     )
 
 
-def _status(apply: Tensor, found: Tensor, small: Tensor, legal: Tensor) -> Tensor:
-    """The first reason that kept a sample from being pasted, (B,) int64."""
-    status = torch.where(legal, Status.PASTED.value, Status.NO_LEGAL_PLACE.value)
-    status = torch.where(small, Status.LESION_TOO_SMALL.value, status)
-    status = torch.where(found, status, Status.EMPTY_SOURCE.value)
+def _status(apply: Tensor, lesion: Lesion, legal: Tensor, gone: Tensor) -> Tensor:
+    """The first reason that kept a sample from being pasted, (B,) int64; erosion comes after the place."""
+    status = torch.where(gone, Status.LESION_TOO_SMALL.value, Status.PASTED.value)
+    status = torch.where(legal, status, Status.NO_LEGAL_PLACE.value)
+    status = torch.where(lesion.area == 0, Status.LESION_TOO_SMALL.value, status)
+    status = torch.where(lesion.found, status, Status.EMPTY_SOURCE.value)
     return torch.where(apply, status, Status.NOT_DRAWN.value)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from softcp_gpu.functional import execution
 from softcp_gpu.functional.overlap import Lags, Overlaps, fast_length, overlap_maps, overlaps_at, within_bounds
-from softcp_gpu.functional.windows import bounding_box, take_window
+from softcp_gpu.functional.windows import bounding_box, count_pixels, take_window
 from softcp_gpu.types import Bounds
 
 
@@ -55,7 +55,7 @@ def legal_offsets(
         [0, 0, 0, 1, 1, 1, 1]
     """
     bounds = Bounds(min_region_overlap, max_lesion_overlap, min_visible)
-    area = lesion.flatten(1).sum(1)
+    area = count_pixels(lesion)
     shape = tuple(lesion.shape[2:])
     full = tuple(2 * length - 1 for length in shape)
     lags = Lags(tuple(1 - length for length in shape), full, tuple(map(fast_length, full)))
@@ -85,7 +85,7 @@ def draw_offset(legal: Tensor, rank_u: Tensor) -> tuple[Tensor, Tensor]:
         (tensor([[0, 1]]), tensor([True]))
     """
     index, found = _draw_index(legal, rank_u)
-    middle = torch.tensor([length // 2 for length in legal.shape[1:]], device=legal.device)
+    middle = execution.constants([length // 2 for length in legal.shape[1:]], legal)
     return (index - middle) * found[:, None], found
 
 
@@ -131,7 +131,7 @@ def find_origin(
         lags = Lags(tuple(1 - w for w in reach), full, tuple(map(fast_length, full)))
     frame = torch.ones((window.shape[0], 1, *shape), dtype=torch.bool, device=window.device)
     legal = within_bounds(overlap_maps(window, frame, region, other_lesions, lags), area, bounds, region)
-    start = torch.tensor(lags.first, device=window.device)
+    start = execution.constants(lags.first, window)
     legal = legal & _inside(first - start, span, lags.number)
     at = torch.zeros_like(candidates[..., 0])
     for axis, length in enumerate(lags.number):
@@ -194,7 +194,7 @@ def _rectangle(
 
     It is empty where simple counts already tell that there is none.
     """
-    frame = torch.tensor(shape, device=size.device)
+    frame = execution.constants(shape, size)
     first = torch.zeros_like(size) if _whole(bounds) else 1 - size
     last = frame - size if _whole(bounds) else (frame - 1).expand_as(size)
     if region is not None and bounds.min_region_overlap > 0:
@@ -203,8 +203,8 @@ def _rectangle(
         last = torch.where(filled[:, None], torch.minimum(last, start + extent - 1), first - 1)
     span = (last - first + 1).clamp(min=0)
     # At best the lesion covers the whole region, and of the other lesions only what finds no room beside them.
-    inside = torch.zeros_like(area) if region is None else torch.minimum(area, region.flatten(1).sum(1))
-    taken = torch.zeros_like(area) if other_lesions is None else other_lesions.flatten(1).sum(1)
+    inside = torch.zeros_like(area) if region is None else torch.minimum(area, count_pixels(region))
+    taken = torch.zeros_like(area) if other_lesions is None else count_pixels(other_lesions)
     crowded = (area + taken - frame.prod()).clamp(min=0) if _whole(bounds) else torch.zeros_like(area)
     best = Overlaps(area, inside, crowded)
     return first, span * within_bounds(best, area, bounds, region)[:, None]

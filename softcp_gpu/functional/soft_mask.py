@@ -19,9 +19,8 @@ from softcp_gpu.functional.morphology import LANES
 from softcp_gpu.functional.rings import Rings, ring_count, ring_count_mm
 from softcp_gpu.functional.windows import bounding_box, surrounding_window, take_window, write_windows
 
-AUTO_TAIL = 0.05
+AUTO_TAIL = 0.05 * (1 + 1e-5)  # an alpha whose power is 0.05 needs no further step because it is rounded
 _CACHE_PIXELS = 1 << 18
-_ROUNDING = 1e-6  # of a step: an alpha whose power is 0.05 needs no further step because it is stored in float32
 
 
 def auto_k_dilate(alpha: float | Tensor) -> int | Tensor:
@@ -39,8 +38,8 @@ def auto_k_dilate(alpha: float | Tensor) -> int | Tensor:
     """
     if isinstance(alpha, Tensor):
         steps = math.log(AUTO_TAIL) / alpha.detach().double().log()
-        return (steps - _ROUNDING).ceil().to(torch.int64)
-    return math.ceil(math.log(AUTO_TAIL) / math.log(alpha) - _ROUNDING)
+        return steps.ceil().to(torch.int64)
+    return math.ceil(math.log(AUTO_TAIL) / math.log(alpha))
 
 
 def soft_mask_table(alpha: Tensor, k_dilate: Tensor, k_max: int, profile: str = "softcp") -> Tensor:
@@ -121,8 +120,10 @@ def soft_mask(
     """
     checks.soft_mask_arguments(mask, k_erode, k_dilate, alpha, footprint, profile, spacing, on_small)
     batch = mask.shape[0]
+    if isinstance(k_dilate, str):
+        k_dilate = auto_k_dilate(alpha)
+        checks.fades_in_time(_maximum(k_dilate), alpha)
     alpha = _per_sample(alpha, batch, mask)
-    k_dilate = auto_k_dilate(alpha) if isinstance(k_dilate, str) else k_dilate
     steps = Steps(
         _per_sample(k_erode, batch, mask),
         _per_sample(k_dilate, batch, mask),

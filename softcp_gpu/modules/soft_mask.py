@@ -47,6 +47,8 @@ class SoftMask(nn.Module):
         axes = len(spacing) if spacing else footprint.ndim if isinstance(footprint, Tensor) else 2
         probe = torch.zeros((0, 1) + (1,) * axes)
         checks.soft_mask_arguments(probe, k_erode, k_dilate, alpha, footprint, profile, spacing, on_small)
+        if isinstance(k_dilate, str):
+            checks.fades_in_time(functional.auto_k_dilate(alpha), alpha)
         self.k_erode, self.k_dilate, self.alpha = k_erode, k_dilate, alpha
         self.profile, self.spacing, self.on_small = profile, spacing, on_small
         self.footprint = footprint

@@ -117,7 +117,7 @@ class SoftCP(nn.Module):
             match,
             self.lesion_labels,
             erode[1],
-            int(auto_k_dilate(alphas[1])) if dilate is None else dilate[1],
+            dilate[1] if dilate else checks.fades_in_time(auto_k_dilate(torch.tensor(alphas[1])), alphas[1]),
             *(t.blur_radius_px if t else 0 for t in transforms),
         )
         self.seeds = SeedStream()

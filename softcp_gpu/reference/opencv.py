@@ -10,7 +10,7 @@ from softcp_gpu.reference.geometry import compose, translation, warp
 from softcp_gpu.reference.intensity import transform_intensity
 from softcp_gpu.reference.placement import Overlaps, find_origin, overlaps_at, within_bounds
 from softcp_gpu.reference.soft_mask import erode_core, soft_mask
-from softcp_gpu.reference.transforms import crop_and_resize, lesion_canvas, transform_image
+from softcp_gpu.reference.transforms import crop_and_resize, fits_canvas, lesion_canvas, transform_image
 
 # Streams of a sample's seed that noise fields are read from; slot s of a transform reads the s-th after these.
 OBJECT_NOISE, BACKGROUND_NOISE, IMAGE_NOISE = 1000, 2000, 3000
@@ -147,7 +147,9 @@ def _paste(
 
     # The hard lesion is resampled where the transform alone puts it; from there on it moves by whole pixels.
     labels, home, matrix = source_mask * lesion, np.zeros(mask.ndim, int), np.eye(mask.ndim + 1)
+    fits = True
     if params.object is not None:
+        fits = fits_canvas(labels, params.object.rigid)
         labels, home, matrix = lesion_canvas(labels, params.object.rigid)
     if not labels.any():
         return nothing("lesion_too_small")
@@ -159,7 +161,7 @@ def _paste(
     if not config.in_place:
         u = params.candidate_u, params.rank_u
         origin = find_origin(window > 0, mask.shape, region, others, config.bounds, *u)
-    if origin is None:
+    if origin is None or not fits:
         return nothing("no_legal_place")
     area = int(np.count_nonzero(window))
     counts = overlaps_at(window > 0, origin, mask.shape, region, others)

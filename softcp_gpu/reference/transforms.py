@@ -44,6 +44,14 @@ def object_matrix(labels: np.ndarray, rigid: Any) -> tuple[np.ndarray, np.ndarra
     return about(center, compose(first, second)), center
 
 
+def fits_canvas(labels: np.ndarray, rigid: Any) -> bool:
+    """Whether a lesion, transformed, is at most two frames long along each axis; a longer one has no place in one."""
+    pixels = np.argwhere(labels != 0)
+    matrix, _ = object_matrix(labels, rigid)
+    reach = np.abs(matrix[:-1, :-1]) @ (pixels.max(0) - pixels.min(0) + 1)
+    return bool(np.all(reach <= 2 * np.array(labels.shape)))
+
+
 def lesion_canvas(labels: np.ndarray, rigid: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Warps a lesion where the transform alone would put it, also outside the frame.
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from scipy import ndimage
 
+from softcp_gpu import SoftCP, SoftMask
 from softcp_gpu.functional import auto_k_dilate, soft_mask, soft_mask_table
 
 SHAPES = [(1, 1, 9, 9), (3, 1, 13, 8), (2, 1, 1, 11), (2, 1, 5, 7, 6), (1, 1, 1, 9, 4)]
@@ -280,3 +281,11 @@ def test_an_empty_batch_gives_an_empty_batch():
     for shape in ((0, 1, 8, 8), (0, 1, 4, 8, 8)):
         for k in (2, torch.zeros(0, dtype=torch.int64)):
             assert soft_mask(torch.zeros(shape), k, k, 0.7).shape == shape
+
+
+@pytest.mark.parametrize("make", [SoftCP, SoftMask, lambda alpha: soft_mask(torch.zeros(1, 1, 3, 3), 0, "auto", alpha)])
+def test_auto_has_a_ceiling(make):
+    """A rim of 0.9999 to the power of k would fade after 30,000 steps."""
+    make(alpha=0.997)
+    with pytest.raises(ValueError, match=r"alpha: expected one whose rim fades within 1000 steps .* 0\.9999"):
+        make(alpha=0.9999)

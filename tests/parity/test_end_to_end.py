@@ -183,7 +183,6 @@ def squares(*sizes):
     return frames
 
 
-@pytest.mark.xfail(strict=True, reason="where no place is legal, the lesion is eroded at an arbitrary place")
 def test_a_lesion_without_a_place_is_not_called_too_small(whole_frames):
     """Of 5 x 5 pixels one is left after two steps, but the background has no room."""
     image, source = torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(0)), squares(5, 5)
@@ -207,9 +206,6 @@ def test_no_lesion_is_pasted_beside_the_frame(min_visible, whole_frames, monkeyp
     assert set(statuses) == {"no_legal_place"}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the largest k_dilate is computed from another rounding of alpha than each sample's"
-)
 def test_replay_with_automatic_steps():
     rng = np.random.default_rng(26)
     image, mask = textures(rng, 2, 1, (37, 53)), masks(rng, (37, 53), ("one", "several"))

@@ -59,9 +59,6 @@ def test_auto_k_dilate():
     assert functional.auto_k_dilate(torch.from_numpy(alphas)).tolist() == expected
 
 
-@pytest.mark.xfail(
-    strict=True, reason="alpha, 0.05 and the logarithm are rounded: a root of 0.05 may get a step too many"
-)
 def test_auto_k_dilate_of_roots_of_the_bound():
     steps = list(range(1, 40))
     alphas = [0.05 ** (1 / k) for k in steps]
