@@ -78,11 +78,12 @@ def normal_field(seed: Tensor, stream: int, index: Tensor, channels: int, dtype:
     first = (key >> 32).to(torch.int32).view(-1, 1, *ones)
     second = (((key & 0xFFFFFFFF) ^ 0x80000000) - 0x80000000).to(torch.int32).view(-1, 1, *ones)
     channel = torch.arange(channels, device=seed.device, dtype=torch.int32).view(1, -1, *ones)
-    x = (index.to(torch.int32)[:, None] * channels + channel) ^ first
-    x = (x ^ ((x >> 16) & 0xFFFF)) * _MIX32[0]
-    x = x ^ second
-    x = (x ^ ((x >> 15) & 0x1FFFF)) * _MIX32[1]
-    x = x ^ ((x >> 16) & 0xFFFF)
+    # In place: fresh memory costs more than the arithmetic.
+    x = (index.to(torch.int32)[:, None] * channels + channel).bitwise_xor_(first)
+    x.bitwise_xor_((x >> 16).bitwise_and_(0xFFFF)).mul_(_MIX32[0]).bitwise_xor_(second)
+    x.bitwise_xor_((x >> 15).bitwise_and_(0x1FFFF)).mul_(_MIX32[1])
+    x.bitwise_xor_((x >> 16).bitwise_and_(0xFFFF))
     work = torch.float64 if dtype == torch.float64 else torch.float32  # 16 bits do not fit into half precision
-    radius = (((x >> 16) & 0xFFFF).to(work) + 0.5).mul(2.0**-16).log().mul(-2.0).sqrt()
-    return (radius * ((x & 0xFFFF).to(work) * (2.0 * math.pi * 2.0**-16)).cos()).to(dtype)
+    radius = (x >> 16).bitwise_and_(0xFFFF).to(work).add_(0.5).mul_(2.0**-16).log_().mul_(-2.0).sqrt_()
+    angle = x.bitwise_and_(0xFFFF).to(work).mul_(2.0 * math.pi * 2.0**-16)
+    return radius.mul_(angle.cos_()).to(dtype)

@@ -100,7 +100,7 @@ def _filter_axis(image: Tensor, weight: Tensor, axis: int, radius: int) -> Tenso
     # One multiply-add per tap: it fuses where it is compiled, and keeps the order of the sum everywhere.
     out = torch.zeros_like(image)
     for tap in range(2 * radius + 1):
-        out = out.addcmul(padded.narrow(axis, tap, length), _column(weight[:, tap], image))
+        out.addcmul_(padded.narrow(axis, tap, length), _column(weight[:, tap], image))
     return out
 
 

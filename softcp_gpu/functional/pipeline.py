@@ -62,14 +62,38 @@ def soft_cp(
         if not execution.may_read_values(image):
             x = Inputs(image, mask, region, source_image[source], source_mask[source])
             return _augment(x, params, config)
+        if not len(image):
+            return _untouched(Inputs(image, mask, region, image, mask), params)
         # One after the other: each sample costs what its own lesion costs, stays in the cache, and gets the same bits
         # whatever the others are.
-        outs = []
+        joined = _Joined(len(image))
         for i, j in enumerate(source.tolist()):
             organ = None if region is None else region[i : i + 1]
             x = Inputs(image[i : i + 1], mask[i : i + 1], organ, source_image[j : j + 1], source_mask[j : j + 1])
-            outs.append(_augment(x, params.sample(i), config))
-        return _joined(outs, params) if outs else _untouched(Inputs(image, mask, region, image, mask), params)
+            joined.add(_augment(x, params.sample(i), config))
+        return joined.output(params)
+
+
+class _Joined:
+    """The outputs of batches of one as one, each written where it belongs before the next is made."""
+
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
+        self.frames: list[Tensor] = []  # image, mask, soft mask
+        self.records: list[tuple[Tensor, ...]] = []  # the placement's fields and the status, of each sample
+
+    def add(self, out: SoftCPOutput) -> None:
+        frames = (out.image, out.mask, out.soft_mask)
+        if not self.frames:
+            self.frames = [frame.new_empty((self.batch, *frame.shape[1:])) for frame in frames]
+        for whole, frame in zip(self.frames, frames, strict=True):
+            whole[len(self.records)] = frame[0]
+        self.records.append((*out.placement, out.status))
+
+    def output(self, params: PasteParams) -> SoftCPOutput:
+        image, mask, soft_mask = self.frames
+        *placement, status = (torch.cat(field) for field in zip(*self.records, strict=True))
+        return SoftCPOutput(image, mask, soft_mask, PlacementRecord(*placement), status, params)
 
 
 def _augment(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutput:
@@ -98,17 +122,6 @@ def _untouched(x: Inputs, params: PasteParams) -> SoftCPOutput:
     record = PlacementRecord(zero[:, None].expand(-1, x.image.ndim - 2), zero, zero, zero, zero, zero)
     soft = torch.zeros(x.mask.shape, dtype=execution.work_dtype(x.image), device=x.mask.device)
     return SoftCPOutput(x.image, x.mask, soft, record, zero + Status.NOT_DRAWN, params)
-
-
-def _joined(outs: list[SoftCPOutput], params: PasteParams) -> SoftCPOutput:
-    return SoftCPOutput(
-        torch.cat([out.image for out in outs]),
-        torch.cat([out.mask for out in outs]),
-        torch.cat([out.soft_mask for out in outs]),
-        PlacementRecord(*(torch.cat(field) for field in zip(*(out.placement for out in outs), strict=True))),
-        torch.cat([out.status for out in outs]),
-        params,
-    )
 
 
 def _paste(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutput:
