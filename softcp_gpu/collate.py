@@ -14,7 +14,7 @@ class SoftCPCollate:
     """A `collate_fn` that augments each batch.
 
     Draws follow the loader's own seeding: torch gives each worker of each epoch its own seed, from the loader's
-    `generator`.
+    `generator`. So they repeat with the same generator and the same number of workers.
 
     Args:
         aug: the module, on the CPU and in training mode.

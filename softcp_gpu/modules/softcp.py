@@ -141,7 +141,8 @@ class SoftCP(nn.Module):
             source_image, source_mask: shaped as `image` and `mask`; sample i gets source i. Without them the batch is
                 its own source, permuted so that no sample is its own.
             generator: on the CPU; sample i of a run takes its i-th draw, whatever the batch size. Without one, draws
-                follow `torch.manual_seed` and do not touch the global state.
+                start from torch's seed and do not touch the global state: so two modules draw alike, and seeding torch
+                again does not start a module's draws over.
 
         Returns:
             image and mask, as they came in; in `eval()` the very same tensors.
