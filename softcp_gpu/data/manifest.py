@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,21 +35,30 @@ def prepare_folder(out: Path, overwrite: bool) -> None:
         overwrite: whether an earlier run's files may be removed.
 
     Raises:
-        DataError: it is a file, or holds files and `overwrite` is off, or holds files that no earlier run wrote.
+        DataError: it cannot be made, or holds files and `overwrite` is off, or holds files that no earlier run wrote.
     """
-    if out.exists() and not out.is_dir():
-        raise DataError(out, "a folder or nothing", "a file")
-    if out.exists() and any(out.iterdir()):
+    above = next(path for path in (out, *out.parents) if path.exists() or path.is_symlink())
+    if not above.is_dir():
+        raise DataError(out, "a folder or nothing", "a file" if above.exists() else f"{above}, a link to nothing")
+    if above == out and any(out.iterdir()):
         if not overwrite:
-            raise DataError(out, "an empty folder or none, unless overwriting is asked for", "files in it")
+            raise DataError(
+                out, "an empty folder or none, unless overwriting is asked for (--overwrite)", "files in it"
+            )
         if not (out / SAMPLES).is_file():
             raise DataError(out, f"a folder that an earlier run wrote, with {SAMPLES}", "other files")
         _remove_run(out)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(out, "a place that can be written", error.strerror or str(error)) from error
 
 
 def _remove_run(out: Path) -> None:
-    own = [out / name for name in (SUMMARY, SPLIT, SHEET)] + list(_listed_files(out))
+    listed, samples = _listed_files(out)
+    own = [out / name for name in (SUMMARY, SPLIT, SHEET)] + listed
+    if not (out / SUMMARY).exists():  # cut short: a sample's files are written before its line
+        own += [path for path in out.rglob(f"*synth_{samples:06d}*") if not path.is_dir()]
     for path in [*own, out / SAMPLES]:  # the list last: a removal that is cut short can be taken up again
         path.unlink(missing_ok=True)
     for folder in sorted({parent for path in own for parent in path.parents if out in parent.parents}, reverse=True):
@@ -58,23 +66,34 @@ def _remove_run(out: Path) -> None:
             folder.rmdir()
 
 
-def _listed_files(out: Path) -> Iterator[Path]:
+def _listed_files(out: Path) -> tuple[list[Path], int]:
+    """The files of an earlier run's samples, and how many samples it finished."""
+    files: list[Path] = []
     lines = (out / SAMPLES).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(lines):
         try:
-            names = list(json.loads(line)["files"].values())
-            known = all(isinstance(name, str) for name in names)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            if number == len(lines) > 1:
-                continue  # a run that was cut short
-            known, names = False, []
-        if not known:
-            raise DataError(out / SAMPLES, "the record of an earlier run", f"{line[:60]!r} in line {number}")
-        for name in names:
-            path = out / name
-            if not path.resolve().is_relative_to(out.resolve()) or path.is_dir():
-                raise DataError(out / SAMPLES, "files inside the folder", f"{name!r} in line {number}")
-            yield path
+            record = json.loads(line)
+        except ValueError:
+            if number == len(lines) - 1 > 0:
+                return files, number  # the line that was being written
+            record = None
+        if not _is_record(record, out):
+            raise DataError(out / SAMPLES, "the record of an earlier run", f"{line[:60]!r} in line {number + 1}")
+        files += [out / name for name in record["files"].values()]
+    return files, len(lines)
+
+
+def _is_record(record: Any, out: Path) -> bool:
+    """Whether a run wrote this: the files lie inside the folder and bear the sample's name."""
+    if not isinstance(record, dict) or not isinstance(record.get("files"), dict):
+        return False
+    for name in record["files"].values():
+        if not isinstance(name, str) or "\0" in name or str(record.get("id")) not in Path(name).name:
+            return False
+        path = out / name
+        if not path.resolve().is_relative_to(out.resolve()) or path.is_dir():
+            return False
+    return True
 
 
 def append_line(path: Path, record: dict[str, Any]) -> None:
@@ -84,7 +103,8 @@ def append_line(path: Path, record: dict[str, Any]) -> None:
         path: the file; made if it is not there.
         record: what JSON can hold.
     """
-    with path.open("a", encoding="utf-8") as file:
+    # A name that is not UTF-8 is written as JSON's own escape.
+    with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
         file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
@@ -95,7 +115,8 @@ def write_json(path: Path, content: Any) -> None:
         path: the file.
         content: what JSON can hold.
     """
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def plain(record: Any) -> Any:
