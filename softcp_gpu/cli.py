@@ -10,7 +10,7 @@ def main() -> None:
     try:
         from softcp_gpu.commands import app
     except ModuleNotFoundError as error:
-        if error.name in ("typer", "rich", "matplotlib"):
+        if error.name in ("typer", "rich", "scipy", "matplotlib"):
             sys.exit(f"softcp needs {error.name}. Install it with: pip install 'softcp-gpu[cli]'")
         raise
     app()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from softcp_gpu import __version__, phantoms
-from softcp_gpu.data import LAYOUTS, Case, DataError, manifest, write_image, write_mask
+from softcp_gpu.data import LAYOUTS, Case, manifest, write_image, write_mask
 from softcp_gpu.synthesize import Shown, Summary, synthesize
 from softcp_gpu.synthesize.sheet import draw_sheet
 
@@ -27,8 +26,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 SHOWN_PROBLEMS = 10
-console = Console()
-errors = Console(stderr=True)
+TRANSFORMS = ("object_transform", "background_transform", "image_transform")
+console = Console(emoji=False)  # a folder called :cat: is shown as that
+errors = Console(stderr=True, emoji=False)
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run wrote there.")]
 SheetRows = Annotated[int, typer.Option("--sheet", min=0, help="Rows of the contact sheet; 0 makes none.")]
@@ -105,7 +105,9 @@ def demo(
     """Make phantoms, then a synthetic set from them."""
 
     def run(on_sample: Callable[[Summary, Shown], None]) -> Summary:
-        _clear_demo(out, overwrite)
+        for folder in (out / "phantoms", out / "synthetic"):  # both are checked before one is emptied
+            manifest.check_folder(folder, overwrite)
+        manifest.prepare_folder(out / "phantoms", overwrite)
         write_phantoms(out / "phantoms", count, size, seed)
         return synthesize(
             out / "phantoms",
@@ -121,29 +123,24 @@ def demo(
 
 
 def write_phantoms(folder: Path, count: int, size: int, seed: int) -> None:
-    """Writes phantoms as a data set of slices, four to a patient, with red lesions in blue organs."""
+    """Writes phantoms as a data set of slices, four to a patient, with red lesions in blue organs.
+
+    They are recorded as a run's samples are, each before it is written, so that only they are ever overwritten.
+    """
     image, mask, region = phantoms.batch(count, (size, size), seed=seed)
     pixels = (image * 255).round().clamp(0, 255).byte().movedim(1, -1).numpy()
     for i in range(count):
         path = folder / "images" / f"case{i // 4:03d}_{i % 4}.png"
         target = folder / "masks" / path.name
+        files = {"image": f"images/{path.name}", "mask": f"masks/{path.name}"}
+        manifest.append_line(folder / manifest.SAMPLES, {"id": path.stem, "files": files})
         like = Case(path.stem, path, (target,), "kits2d", folder)
         write_image(path, pixels[i])
         write_mask(target, LAYOUTS["kits2d"].encode_labels(like, mask[i, 0].bool().numpy(), region[i, 0].numpy()))
 
 
-def _clear_demo(out: Path, overwrite: bool) -> None:
-    """Makes room for a demo; only an earlier demo is ever removed."""
-    earlier = (out / "synthetic" / manifest.SAMPLES).is_file()
-    manifest.prepare_folder(out / "synthetic", overwrite)
-    if (out / "phantoms").exists():
-        if not earlier:
-            raise DataError(out / "phantoms", "nothing, or the phantoms of an earlier demo", "a file or folder")
-        shutil.rmtree(out / "phantoms")
-
-
 def read_config(path: Path | None) -> dict[str, Any]:
-    """Keywords of SoftCP from a TOML or JSON file."""
+    """Keywords of SoftCP from a TOML or JSON file; TOML has no null, so the word "none" turns a transform off."""
     if path is None:
         return {}
     try:
@@ -153,24 +150,33 @@ def read_config(path: Path | None) -> dict[str, Any]:
         raise ValueError(f"config: expected a TOML or JSON file, found {path} ({error})") from error
     if not isinstance(content, dict):
         raise ValueError(f"config: expected keywords and values, found {type(content).__name__} in {path}")
-    return content
+    return {name: None if name in TRANSFORMS and value == "none" else value for name, value in content.items()}
 
 
 def _run(run: Callable[[Callable[[Summary, Shown], None]], Summary], out: Path, rows: int) -> None:
     """Runs with a progress bar; then the contact sheet and the counts. Bad input ends in one line on stderr."""
     kept: list[Shown] = []
     bar = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn())
+    progress = Progress(TextColumn("pasting"), *bar, TextColumn("{task.fields[counts]}"), console=console)
+    task = progress.add_task("", total=None, counts="")
+    reading = console.status("reading the data set")
+
+    def on_sample(summary: Summary, shown: Shown) -> None:
+        reading.stop()
+        progress.start()
+        counts = ", ".join(f"{number} {status}" for status, number in summary.statuses.items())
+        progress.update(task, total=summary.requested, advance=1, counts=counts)
+        if shown.pasted and len(kept) < rows and shown.number >= len(kept) * summary.requested / rows:
+            kept.append(shown)
+
     try:
-        with Progress(TextColumn("pasting"), *bar, TextColumn("{task.fields[counts]}"), console=console) as progress:
-            task = progress.add_task("", total=None, counts="")
-
-            def on_sample(summary: Summary, shown: Shown) -> None:
-                counts = ", ".join(f"{number} {status}" for status, number in summary.statuses.items())
-                progress.update(task, total=summary.requested, advance=1, counts=counts)
-                if shown.pasted and len(kept) < rows and shown.number >= len(kept) * summary.requested / rows:
-                    kept.append(shown)
-
+        reading.start()
+        try:
             summary = run(on_sample)
+        finally:
+            reading.stop()
+            if progress.live.is_started:
+                progress.stop()
         if kept:
             title = f"{summary.layout}: {summary.written} synthetic samples from {summary.real} cases"
             draw_sheet(out / manifest.SHEET, kept, title)
@@ -184,13 +190,14 @@ def _run(run: Callable[[Callable[[Summary, Shown], None]], Summary], out: Path, 
 
 
 def _show(summary: Summary, out: Path, sheet: bool) -> None:
-    console.print(f"layout: {summary.layout}\nsplit: {summary.split}\nregion: {summary.region}")
+    facts = f"layout: {summary.layout}\nsplit: {summary.split}\nregion: {summary.region}"
+    console.print(escape(facts), soft_wrap=True)
     table = Table("status", "samples", "tries")
     for status in summary.tries:
         table.add_row(status, str(summary.statuses[status]), str(summary.tries[status]))
     console.print(table)
     for problem in summary.problems[:SHOWN_PROBLEMS]:
-        errors.print(f"[yellow]left out:[/] {escape(problem.reason)}", soft_wrap=True)
+        errors.print(f"[yellow]left out:[/] {escape(str(problem))}", soft_wrap=True)
     if len(summary.problems) > SHOWN_PROBLEMS:
         errors.print(
             f"[yellow]left out:[/] {len(summary.problems) - SHOWN_PROBLEMS} more, listed in {manifest.SUMMARY}"

@@ -33,3 +33,7 @@ class Problem:
 
     path: Path
     reason: str
+
+    def __str__(self) -> str:
+        """The file and what is wrong with it, the file once."""
+        return self.reason if str(self.path) in self.reason else f"{self.path}: {self.reason}"

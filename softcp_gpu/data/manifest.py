@@ -35,23 +35,38 @@ def prepare_folder(out: Path, overwrite: bool) -> None:
         overwrite: whether an earlier run's files may be removed.
 
     Raises:
-        DataError: it cannot be made, or holds files and `overwrite` is off, or holds files that no earlier run wrote.
+        DataError: as `check_folder`, or it cannot be made.
     """
-    above = next(path for path in (out, *out.parents) if path.exists() or path.is_symlink())
-    if not above.is_dir():
-        raise DataError(out, "a folder or nothing", "a file" if above.exists() else f"{above}, a link to nothing")
-    if above == out and any(out.iterdir()):
-        if not overwrite:
-            raise DataError(
-                out, "an empty folder or none, unless overwriting is asked for (--overwrite)", "files in it"
-            )
-        if not (out / SAMPLES).is_file():
-            raise DataError(out, f"a folder that an earlier run wrote, with {SAMPLES}", "other files")
+    if check_folder(out, overwrite):
         _remove_run(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(out, "a place that can be written", error.strerror or str(error)) from error
+
+
+def check_folder(out: Path, overwrite: bool) -> bool:
+    """Whether an earlier run is in the way, and may be removed.
+
+    Args:
+        out: the folder.
+        overwrite: whether an earlier run's files may be removed.
+
+    Raises:
+        DataError: a file or a dead link is in its place, or it holds files and `overwrite` is off, or it holds files
+            and no earlier run.
+    """
+    above = next(path for path in (out, *out.parents) if path.exists() or path.is_symlink())
+    if not above.is_dir():
+        raise DataError(out, "a folder or nothing", "a file" if above.exists() else f"{above}, a link to nothing")
+    if above != out or not any(out.iterdir()):
+        return False
+    if not overwrite:
+        raise DataError(out, "an empty folder or none, or --overwrite to replace an earlier run", "files in it")
+    if not (out / SAMPLES).is_file():
+        raise DataError(out, f"a folder that an earlier run wrote, with {SAMPLES}", "other files")
+    _listed_files(out)
+    return True
 
 
 def _remove_run(out: Path) -> None:

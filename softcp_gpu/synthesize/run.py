@@ -152,7 +152,7 @@ def _check_usable(data: Path, pairing: Pairing, parts: Split, summary: Summary) 
     if backgrounds and sources and len(backgrounds | sources) > 1:
         return
     counts = ", ".join(f"{len(group)} {part}" for part, group in parts._asdict().items())
-    reasons = "".join(f"; {problem.reason}" for problem in summary.problems[:3])
+    reasons = "".join(f"; {problem}" for problem in summary.problems[:3])
     raise DataError(
         data,
         "a background and another case with a lesion to paste, in the training part",
