@@ -64,7 +64,7 @@ class BitGrid:
                 rest = length - length // 2
                 bits = bits.narrow(axis, 0, rest) & bits.narrow(axis, length - rest, rest)
         lane = torch.arange(LANES, dtype=torch.uint8, device=bits.device)
-        return ((bits.view(-1, 1) >> lane) & 1).view(torch.bool).flatten()
+        return ((bits.view(-1, 1) >> lane) & 1).flatten().bool()
 
     def keep(self, chosen: Tensor, before: Tensor) -> None:
         """Takes the last step back in all samples but the (B,) chosen; `before` is the body as it was."""
