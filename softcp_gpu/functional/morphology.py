@@ -59,12 +59,12 @@ class BitGrid:
     def full_samples(self) -> Tensor:
         """(8 * groups,) bool: the samples whose every pixel is set."""
         bits = self.pixels(self.now.body)
-        for axis in range(1, bits.ndim):
+        for axis in range(1, bits.ndim - 1):  # down to one line, which is cheap to unpack
             while (length := bits.shape[axis]) > 1:  # the halves may overlap: a bit that counts twice is the same bit
                 rest = length - length // 2
                 bits = bits.narrow(axis, 0, rest) & bits.narrow(axis, length - rest, rest)
-        lane = torch.arange(LANES, dtype=torch.uint8, device=bits.device)
-        return ((bits.view(-1, 1) >> lane) & 1).flatten().bool()
+        lane = torch.arange(LANES, dtype=torch.uint8, device=bits.device)[:, None]
+        return ~((~bits.flatten(1)[:, None] >> lane) & 1).bool().any(2).flatten()
 
     def keep(self, chosen: Tensor, before: Tensor) -> None:
         """Takes the last step back in all samples but the (B,) chosen; `before` is the body as it was."""

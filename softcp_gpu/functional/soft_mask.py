@@ -20,7 +20,7 @@ from softcp_gpu.functional.rings import Rings, ring_count, ring_count_mm
 from softcp_gpu.functional.windows import bounding_box, surrounding_window, take_window, write_windows
 
 AUTO_TAIL = 0.05 * (1 + 1e-5)  # an alpha whose power is 0.05 needs no further step because it is rounded
-_CACHE_PIXELS = 1 << 18
+_CACHE_PIXELS = 1 << 20
 
 
 def auto_k_dilate(alpha: float | Tensor) -> int | Tensor:
