@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from softcp_gpu.data.errors import DataError, Problem
+from softcp_gpu.data.grid import Grid
 from softcp_gpu.data.io import image_size
 from softcp_gpu.data.masks import BLACK_AND_WHITE, MaskStyle
 
@@ -18,7 +19,7 @@ _SYNTHETIC = re.compile(r"(^|_)synth_[A-Za-z0-9-]+$")
 
 @dataclass(frozen=True)
 class Case:
-    """An image on disk with the masks that belong to it."""
+    """An image or a volume on disk with the masks that belong to it."""
 
     id: str  # unique in the data set, safe as a file name
     image: Path
@@ -28,6 +29,8 @@ class Case:
     patient: str | None = None
     split: str | None = None  # the data set's own: "train", "val" or "test"
     style: MaskStyle = BLACK_AND_WHITE
+    channels: tuple[Path, ...] = ()  # further volumes of the case, on the same grid: one channel each, after `image`
+    region: Path | None = None  # a mask file of the region, where it has one of its own
 
     @property
     def synthetic(self) -> bool:
@@ -37,11 +40,13 @@ class Case:
 
 @dataclass(frozen=True)
 class Sample:
-    """The pixels of a case."""
+    """The pixels of a case; its axes are (H, W) or (D, H, W)."""
 
-    image: np.ndarray  # (H, W, 1 or 3), uint8 or uint16
-    lesion: np.ndarray  # (H, W) bool
-    region: np.ndarray | None = None  # (H, W) bool: the organ, where the data set has one
+    image: np.ndarray  # (*axes, C); of an image C is 1 or 3 and the type uint8 or uint16
+    lesion: np.ndarray  # (*axes) bool
+    region: np.ndarray | None = None  # (*axes) bool: the organ, where the data set has one
+    labels: np.ndarray | None = None  # (*axes) integers: class ids, where the data set has them
+    grid: Grid | None = None  # of a volume
 
 
 Listing = tuple[list[Case], list[Problem]]
