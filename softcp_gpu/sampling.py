@@ -29,7 +29,7 @@ Range = tuple[float, float]
 
 class _Stream(IntEnum):
     APPLY, SOURCE, SOFTNESS, PLACE, RIGID_OP, RIGID, INTENSITY_OP, INTENSITY = range(8)
-    BACKGROUND, IMAGE = 100, 200
+    BACKGROUND, IMAGE, BANK = 100, 200, 300
 
 
 class ObjectRanges(NamedTuple):
@@ -141,6 +141,27 @@ def draw_paste(seed: Tensor, ranges: PasteRanges, shape: tuple[int, ...], *, own
 def draw_rank(seed: Tensor) -> Tensor:
     """The number in [0, 1) that picks from all legal places, (B,) float64."""
     return uniform(seed, _Stream.PLACE, 1)[:, 0]
+
+
+def draw_rows(seed: Tensor, rows: Tensor, size: Tensor) -> Tensor:
+    """One row for each seed: a group uniformly, then a row of it uniformly.
+
+    Args:
+        seed: (B,) int64 on the CPU.
+        rows: (R,) int64, the rows of all groups, group after group.
+        size: (G,) int64, how many of them each group has, 1 or more.
+
+    Returns:
+        (B,) int64.
+
+    Example:
+        >>> draw_rows(torch.tensor([1, 2]), torch.tensor([7, 7, 7]), torch.tensor([1, 2])).tolist()
+        [7, 7]
+    """
+    u = uniform(seed, _Stream.BANK, 2)
+    group = _whole(u[:, 0], (0, len(size) - 1))
+    member = (u[:, 1] * size[group]).floor().to(torch.int64)
+    return rows[(size.cumsum(0) - size)[group] + member]
 
 
 def draw_object(seed: Tensor, ranges: ObjectRanges, shape: tuple[int, ...]) -> ObjectParams:

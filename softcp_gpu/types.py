@@ -6,6 +6,7 @@ axes follow the tensor's own axis order: (y, x) in 2-D, (z, y, x) in 3-D.
 
 from __future__ import annotations
 
+import math
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -141,6 +142,81 @@ class SoftCPOutput(NamedTuple):
     def status_labels(self) -> list[str]:
         """The status of every sample in words; reads the device."""
         return [Status(code).label for code in self.status.tolist()]
+
+
+class LesionCrop(NamedTuple):
+    """One lesion cut out of its image with a margin of real tissue, and where it comes from."""
+
+    image: Tensor  # (C, *size), a real dtype
+    labels: Tensor  # (1, *size) integer: class ids of this lesion, 0 elsewhere, also where the margin shows another one
+    value_range: Tensor  # (C, 2) float64: least and largest value of the whole image, the unit of gamma and noise
+    start_px: tuple[int, ...]  # n: where in its image the crop begins
+    spacing_mm: tuple[float, ...] | None  # n: the size of a pixel, where it is known
+    case: str
+    patient: str | None = None
+
+    @property
+    def volume_px(self) -> int:
+        """Pixels of the lesion; reads the device."""
+        return int(self.labels.count_nonzero())
+
+    @property
+    def volume_mm3(self) -> float | None:
+        """The lesion's volume, in 2-D its area in mm2; None without spacing."""
+        return None if self.spacing_mm is None else self.volume_px * math.prod(self.spacing_mm)
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """Class ids of the lesion's pixels; reads the device."""
+        return tuple(label for label in self.labels.unique().tolist() if label)
+
+    @property
+    def kind(self) -> str:
+        """What all lesions of a bank have in common, in words."""
+        spacing = "spacing" if self.spacing_mm else "no spacing"
+        return f"{self.image.shape[0]} channel(s), {self.image.ndim - 1} axes, {spacing}, device {self.image.device}"
+
+    def check(self, name: str) -> None:
+        """Raises a ValueError where a field is not what its comment says; reads the device.
+
+        Args:
+            name: of the lesion, for the message.
+        """
+        name = f"{name} (case {self.case})"
+        self._check_pixels(name)
+        self._check_origin(name, self.image.ndim - 1)
+
+    def _check_pixels(self, name: str) -> None:
+        from softcp_gpu.checks import fail  # here, so that checks may import this module
+
+        image, labels, limits = self.image, self.labels, self.value_range
+        if image.ndim not in (3, 4) or image.numel() == 0 or image.is_complex() or image.dtype == torch.bool:
+            fail(f"{name}: image", "numbers (C, H, W) or (C, D, H, W)", f"{image.dtype} {tuple(image.shape)}")
+        shape, integers = (1, *image.shape[1:]), (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+        if tuple(labels.shape) != shape or labels.dtype not in integers:
+            fail(f"{name}: labels", f"integers {shape}", f"{labels.dtype} {tuple(labels.shape)}")
+        least, largest = int(labels.min()), int(labels.max())
+        if least < 0 or not 1 <= largest < 1 << 31:
+            fail(f"{name}: labels", "class ids from 1 to 2**31 - 1 on the lesion, else 0", f"{least} to {largest}")
+        if tuple(limits.shape) != (len(image), 2):
+            fail(f"{name}: value_range", f"shape {(len(image), 2)}", f"{tuple(limits.shape)}")
+        low, high = image.double().flatten(1).aminmax(dim=1)  # uint16 knows few operations
+        if not (low.isfinite() & high.isfinite()).all():
+            fail(f"{name}: image", "finite values", "NaN or infinity")
+        if not ((limits[:, 0] <= low) & (high <= limits[:, 1]) & limits.isfinite().all()).all():
+            found = f"{limits.tolist()} around {low.tolist()} to {high.tolist()}"
+            fail(f"{name}: value_range", "finite numbers, the crop's values between them", found)
+
+    def _check_origin(self, name: str, axes: int) -> None:
+        from softcp_gpu.checks import fail
+
+        start, spacing = self.start_px, self.spacing_mm
+        if len(start) != axes or not all(isinstance(first, int) and first >= 0 for first in start):
+            fail(f"{name}: start_px", f"{axes} whole numbers, 0 or more", repr(start))
+        if spacing is not None and (len(spacing) != axes or not all(0 < step < math.inf for step in spacing)):
+            fail(f"{name}: spacing_mm", f"{axes} numbers above 0, or None", repr(spacing))
+        if not isinstance(self.case, str) or not isinstance(self.patient, str | None):
+            fail(f"{name}: case, patient", "a string, and a string or None", repr((self.case, self.patient)))
 
 
 def map_params(params: Any, fn: Any) -> Any:
