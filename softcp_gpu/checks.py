@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import torch
@@ -262,12 +263,28 @@ def region_like(region: Tensor | None, image: Tensor) -> Tensor | None:
 
 
 def source_like(source_image: Any, image: Tensor) -> None:
-    """A source batch of the same shape and device as the image, sample by sample."""
+    """A source for each image, with its channels and on its device; its frame may differ."""
     spatial_tensor("source_image", source_image)
-    if source_image.shape != image.shape:
-        fail("source_image", f"shape {tuple(image.shape)} as image has", f"shape {tuple(source_image.shape)}")
+    if source_image.shape[:2] != image.shape[:2] or source_image.ndim != image.ndim:
+        expected = f"{image.shape[0]} samples, {image.shape[1]} channels and {image.ndim - 2} axes as image has"
+        fail("source_image", expected, f"shape {tuple(source_image.shape)}")
     if source_image.device != image.device:
         fail("source_image", f"device {image.device} as image has", str(source_image.device))
+
+
+def spacing_of(name: str, value: Any, batch: int, axes: int) -> Tensor:
+    """Spacing of each sample, (B, n) float64 on the CPU, from n numbers or (B, n)."""
+    expected = f"{axes} numbers above 0, mm per axis in tensor order, or a tensor ({batch}, {axes}) of them"
+    mm = None
+    with suppress(TypeError, ValueError, RuntimeError):  # so that the error below is the only one
+        mm = torch.as_tensor(value, dtype=torch.float64, device="cpu")
+    if mm is None:
+        fail(name, expected, repr(value))
+    if tuple(mm.shape) not in ((axes,), (batch, axes)):
+        fail(name, expected, f"shape {tuple(mm.shape)}")
+    if not bool((torch.isfinite(mm) & (mm > 0)).all()):
+        fail(name, expected, f"{mm.tolist()}")
+    return mm.expand(batch, axes)
 
 
 def generator(value: Any) -> None:

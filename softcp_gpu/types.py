@@ -116,6 +116,15 @@ class PasteConfig(NamedTuple):
     object_blur_px: int  # radius of the blur kernel of each transform
     background_blur_px: int
     image_blur_px: int
+    least_mm: tuple[float, ...] | None = None  # `Spacing.least` of the image; None: all works in pixels
+    resample: bool = False  # source and image differ in spacing, so a lesion is resampled whatever was drawn
+
+
+class Spacing(NamedTuple):
+    """The size of a batch's pixels."""
+
+    mm: Tensor  # (B, n) float64, per axis
+    least: tuple[float, ...]  # n: the least of the batch, or less; loops need a length that no device has to tell
 
 
 class PlacementRecord(NamedTuple):

@@ -9,6 +9,8 @@ from softcp_gpu import functional
 
 NAMES = {
     "ImageTransform",
+    "LesionBank",
+    "LesionCrop",
     "ObjectTransform",
     "PasteParams",
     "Placement",
@@ -36,6 +38,7 @@ FUNCTIONS = {
     "legal_offsets",
     "match_rim",
     "rigid_matrix",
+    "scaling",
     "soft_copy",
     "soft_cp",
     "soft_mask",
@@ -63,10 +66,11 @@ SOFTCP = {
     "object_transform": "default",
     "background_transform": None,
     "image_transform": None,
+    "bank": None,
 }
 SOFT_MASK = {"footprint": "full", "profile": "softcp", "spacing": None, "on_small": "shrink"}
 INPUTS = ["image", "mask", "region"]
-SOURCES = ["source_image", "source_mask", "generator"]
+SOURCES = ["source_image", "source_mask", "spacing", "source_spacing", "generator"]
 
 
 def parameters(function):

@@ -1,6 +1,15 @@
 """Soft-CP as pure functions on tensors, (B, C, *spatial) with two or three spatial axes."""
 
-from softcp_gpu.functional.geometry import about, affine_matrix, compose, crop_matrix, rigid_matrix, translation, warp
+from softcp_gpu.functional.geometry import (
+    about,
+    affine_matrix,
+    compose,
+    crop_matrix,
+    rigid_matrix,
+    scaling,
+    translation,
+    warp,
+)
 from softcp_gpu.functional.intensity import gamma, gaussian_blur, gaussian_noise, value_range
 from softcp_gpu.functional.paste import hard_union, match_rim, soft_copy, soft_paste
 from softcp_gpu.functional.pipeline import soft_cp
@@ -21,6 +30,7 @@ __all__ = [
     "legal_offsets",
     "match_rim",
     "rigid_matrix",
+    "scaling",
     "soft_copy",
     "soft_cp",
     "soft_mask",

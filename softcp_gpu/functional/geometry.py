@@ -6,6 +6,7 @@ A matrix maps homogeneous coordinates of the input to the output, in pixels and 
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Literal
 
 import torch
@@ -14,6 +15,8 @@ from torch import Tensor
 
 from softcp_gpu.functional.execution import constants
 
+# torch gathers no unsigned integers but bytes; the same bits under another name will do.
+_GATHERED = MappingProxyType({torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: torch.int64})
 # The planes in which positive angles turn, first axis towards second: about z, then y, then x.
 _PLANES = (((0, 1),), ((1, 2), (0, 2), (0, 1)))
 
@@ -67,6 +70,11 @@ def translation(shift_px: Tensor) -> Tensor:
     return affine_matrix(eye.expand(shift_px.shape[0], -1, -1), shift_px)
 
 
+def scaling(factor: Tensor) -> Tensor:
+    """A stretch along each axis by (B, n) as (B, n + 1, n + 1)."""
+    return affine_matrix(torch.diag_embed(factor), torch.zeros_like(factor))
+
+
 def compose(*matrices: Tensor) -> Tensor:
     """One matrix that does what the given ones do, the first one first.
 
@@ -114,7 +122,7 @@ def warp(
     """Resamples once. Outside its frame an image repeats its border, and a mask is 0.
 
     Args:
-        x: (B, C, *spatial), any real dtype; what is not float32 or float64 is resampled in one of them.
+        x: (B, C, *spatial), any real dtype; linear sampling computes in float32 or float64.
         matrix: (B, n + 1, n + 1), input to output coordinates.
         mode: "linear" for images, "nearest" for masks.
         origin: (B, n), output coordinates of the first pixel of the result; default 0.
@@ -128,27 +136,47 @@ def warp(
         >>> warp(x, translation(torch.tensor([[0.0, 0.5]]))).flatten().tolist()
         [1.0, 1.5, 2.5]
     """
-    axes, shape = x.ndim - 2, x.shape[2:]
-    size = tuple(shape) if size is None else size
-    matrix = matrix.double()
-    inverse = torch.linalg.inv_ex(matrix, check_errors=False).inverse
+    size = tuple(x.shape[2:]) if size is None else size
+    inverse = torch.linalg.inv_ex(matrix.double(), check_errors=False).inverse[:, : x.ndim - 2]
+    return (_sample_linear if mode == "linear" else _sample_nearest)(x, inverse, origin, size)
+
+
+def _sample_linear(x: Tensor, inverse: Tensor, origin: Tensor | None, size: tuple[int, ...]) -> Tensor:
     # In units of half a frame from its middle (what grid_sample reads): near 0, where floats are finest.
-    half = constants([length / 2 for length in shape], x, torch.float64)
-    scaled = inverse[:, :axes] / half[:, None]
-    shift = scaled[..., -1] + 0.5 / half - 1
+    half = constants([length / 2 for length in x.shape[2:]], x, torch.float64)
+    scaled = inverse / half[:, None]
+    scaled = torch.cat([scaled[..., :-1], scaled[..., -1:] + (0.5 / half - 1)[:, None]], -1)
     # Integers of up to 24 bits are exact in float32.
-    wide = x.dtype in (torch.float64, torch.int32, torch.int64)
-    work = torch.float64 if wide else torch.float32
-    scaled, shift = scaled.to(work), shift.to(work)
-    grid = []
-    for a in reversed(range(axes)):
-        line = shift[:, a].view(-1, *(1,) * axes)
+    work = torch.float64 if x.dtype in (torch.float64, torch.int32, torch.int64) else torch.float32
+    grid = torch.stack(_coordinates(scaled.to(work), origin, size)[::-1], -1)
+    sampled = F.grid_sample(x.to(work), grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return sampled.to(x.dtype)
+
+
+def _sample_nearest(x: Tensor, inverse: Tensor, origin: Tensor | None, size: tuple[int, ...]) -> Tensor:
+    # Indices, so that labels of any type stay what they are, and a scan is read where it is looked at.
+    index = torch.zeros((1,) * (len(size) + 1), dtype=torch.int64, device=x.device)
+    inside = torch.ones_like(index, dtype=torch.bool)
+    for line, length in zip(_coordinates(inverse, origin, size), x.shape[2:], strict=True):
+        place = line.round().to(torch.int64)
+        inside = inside & (place >= 0) & (place < length)
+        index = index * length + place.clamp(0, length - 1)
+    flat = index.flatten(1)[:, None].expand(-1, x.shape[1], -1)
+    bits = x.view(_GATHERED[x.dtype]) if x.dtype in _GATHERED else x
+    found = bits.flatten(2).gather(2, flat).unflatten(2, size).masked_fill(~inside[:, None], 0)
+    return found.view(x.dtype) if x.dtype in _GATHERED else found
+
+
+def _coordinates(affine: Tensor, origin: Tensor | None, size: tuple[int, ...]) -> list[Tensor]:
+    """Where each pixel of a window comes from, by (B, n, n + 1) in its dtype: n tensors (B, *size)."""
+    axes = len(size)
+    lines = []
+    for a in range(axes):
+        line = affine[:, a, -1].view(-1, *(1,) * axes)
         for b, length in enumerate(size):
             # Counted from the frame's corner, so that a pixel gets the same value in whatever window it is computed.
-            along = torch.arange(length, dtype=work, device=x.device)[None]
+            along = torch.arange(length, dtype=affine.dtype, device=affine.device)[None]
             along = along if origin is None else along + origin[:, b, None]
-            line = line + (scaled[:, a, b, None] * along).view(-1, *(length if b == i else 1 for i in range(axes)))
-        grid.append(line)
-    how = ("bilinear", "border") if mode == "linear" else ("nearest", "zeros")
-    sampled = F.grid_sample(x.to(work), torch.stack(grid, -1), mode=how[0], padding_mode=how[1], align_corners=False)
-    return sampled.to(x.dtype)
+            line = line + (affine[:, a, b, None] * along).view(-1, *(length if b == i else 1 for i in range(axes)))
+        lines.append(line)
+    return lines

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from softcp_gpu.functional import execution
-from softcp_gpu.functional.geometry import warp
+from softcp_gpu.functional.geometry import scaling, warp
 from softcp_gpu.functional.transforms import object_matrix
 from softcp_gpu.functional.windows import bounding_box, count_pixels, take_window
-from softcp_gpu.types import PasteConfig, PasteParams, RigidParams
+from softcp_gpu.types import PasteConfig, PasteParams
 
 
 class Lesion(NamedTuple):
@@ -34,39 +34,62 @@ def lesion_of(mask: Tensor, lesion_labels: tuple[int, ...] | None) -> Tensor:
     return torch.stack(hits).any(0)
 
 
-def transformed_lesion(source_mask: Tensor, params: PasteParams, config: PasteConfig) -> Lesion:
-    """Warps the hard lesion of each source, once, and cuts it out with its box at the window's first corner."""
+def transformed_lesion(
+    source_mask: Tensor,
+    params: PasteParams,
+    config: PasteConfig,
+    shape: tuple[int, ...] | None = None,
+    source_mm: Tensor | None = None,
+    mm: Tensor | None = None,
+) -> Lesion:
+    """Warps the hard lesion of each source, once, and cuts it out with its box at the window's first corner.
+
+    Args:
+        source_mask: (B, 1, *spatial).
+        params, config: the draws and the rest.
+        shape: n lengths of the frame that it is for; None: those of the source.
+        source_mm, mm: (B, n), spacing of the source and of the frame, or None.
+    """
+    shape = tuple(source_mask.shape[2:]) if shape is None else shape
     found = lesion_of(source_mask, config.lesion_labels)
-    labels = torch.where(found, source_mask, 0).to(torch.float32)
+    labels = torch.where(found, source_mask, 0)
+    start, extent, filled = bounding_box(found)
     canvas, home, matrix = labels, torch.zeros((), dtype=torch.int64, device=labels.device), None
     whole = torch.ones_like(params.apply)
-    if params.object is not None:
-        canvas, home, matrix, whole = _canvas(labels, params.object.rigid)
-    start, size, _ = bounding_box(canvas > 0)
-    if execution.may_read_values(size):
-        window = tuple(max(1, length) for length in size.amax(0).tolist())
+    if params.object is not None or config.resample:
+        center = start + (extent.double() - 1) / 2
+        if params.object is not None:
+            matrix = object_matrix(params.object.rigid, center, source_mm, mm)
+        else:
+            assert source_mm is not None  # or there would be nothing to resample
+            assert mm is not None
+            matrix = scaling(source_mm / mm)
+        canvas, home, whole = _canvas(labels, matrix, center, extent, shape)
+        start, extent, _ = bounding_box(canvas != 0)
+    if execution.may_read_values(extent):
+        window = tuple(max(1, length) for length in extent.amax(0).tolist())
     else:
         inside = config.bounds.min_visible == 1.0 and isinstance(config.bounds.min_visible, float)
-        window = tuple(source_mask.shape[2:]) if inside else tuple(canvas.shape[2:])
-    area = count_pixels(canvas > 0)
-    return Lesion(take_window(canvas, start, window), size, home + start, matrix, area, count_pixels(found) > 0, whole)
+        window = shape if inside else tuple(canvas.shape[2:])
+    area = count_pixels(canvas != 0)
+    return Lesion(take_window(canvas, start, window), extent, home + start, matrix, area, filled, whole)
 
 
-def _canvas(labels: Tensor, rigid: RigidParams) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _canvas(
+    labels: Tensor, matrix: Tensor, center: Tensor, extent: Tensor, shape: tuple[int, ...]
+) -> tuple[Tensor, Tensor, Tensor]:
     """Warps the labels of each lesion, in a canvas around the place where the transform alone would put it.
 
     Args:
-        labels: (B, 1, *spatial) floating: the class id of each lesion pixel, 0 elsewhere.
-        rigid: the draws.
+        labels: (B, 1, *spatial): the class id of each lesion pixel, 0 elsewhere.
+        matrix: (B, n + 1, n + 1), source to frame.
+        center, extent: (B, n), of each lesion's box in its source.
+        shape: n lengths of the frame.
 
     Returns:
-        the warped labels (B, 1, *canvas); the canvas' first pixel in the frame (B, n) int64; the matrix; and
-        (B,) bool: the lesion is at most two frames long along each axis. What lies beyond is cut off.
+        the warped labels (B, 1, *canvas); the canvas' first pixel in the frame (B, n) int64; and (B,) bool: the lesion
+        is at most two frames long along each axis. What lies beyond is cut off.
     """
-    start, extent, _ = bounding_box(labels > 0)
-    center = start + (extent.double() - 1) / 2
-    matrix = object_matrix(rigid, center)
-    shape = tuple(labels.shape[2:])
     axes = len(shape)
     reach = (matrix[:, :axes, :axes].detach().abs() @ extent.double()[..., None])[..., 0]
     whole = (reach <= 2 * execution.constants(shape, labels)).all(1)
@@ -76,4 +99,4 @@ def _canvas(labels: Tensor, rigid: RigidParams) -> tuple[Tensor, Tensor, Tensor,
         size = tuple(2 * frame for frame in shape)
     middle = (matrix[:, :axes, :axes] @ center[..., None])[..., 0] + matrix[:, :axes, axes]
     origin = middle.detach().floor().to(torch.int64) - execution.constants([length // 2 for length in size], labels) + 1
-    return warp(labels, matrix, "nearest", origin=origin, size=size), origin, matrix, whole
+    return warp(labels, matrix, "nearest", origin=origin, size=size), origin, whole

@@ -15,7 +15,7 @@ _FLOAT32_EXACT = 1 << 32  # product of the two sizes up to which a float32 FFT k
 
 
 class Overlaps(NamedTuple):
-    """Pixels of the lesion at one or more places, int64 each, all of one shape."""
+    """Pixels of the lesion at one or more places, integers, all of one shape."""
 
     visible: Tensor
     region: Tensor
@@ -68,11 +68,14 @@ def overlap_maps(
     Returns:
         (B, *lags.number) each.
     """
-    frames = torch.cat([mask for mask in (frame, region, other_lesions) if mask is not None], 1)
-    counts = iter(_correlate(frames, window, lags).unbind(1))
-    visible = next(counts)
-    zero = torch.zeros_like(visible)
-    return Overlaps(visible, zero if region is None else next(counts), zero if other_lesions is None else next(counts))
+    lesion = _spectrum(window, frame, lags) if len(window) else None  # not every FFT library takes an empty batch
+
+    def count(mask: Tensor | None) -> Tensor:
+        if mask is None or lesion is None:
+            return torch.zeros((len(window), *lags.number), dtype=torch.int32, device=window.device)
+        return _correlate(mask, lesion, lags)
+
+    return Overlaps(count(frame), count(region), count(other_lesions))  # one after the other: memory
 
 
 def within_bounds(counts: Overlaps, area: Tensor, bounds: Bounds, region: Tensor | None) -> Tensor:
@@ -102,17 +105,19 @@ def fast_length(length: int) -> int:
         length += 1
 
 
-def _correlate(frames: Tensor, window: Tensor, lags: Lags) -> Tensor:
-    """Cross-correlation of (B, F, *L) with (B, 1, *w) at some lags, (B, F, *lags.number), exact for 0/1 inputs."""
-    axes = tuple(range(2, window.ndim))
-    if frames.shape[0] == 0:  # not every FFT library takes an empty batch
-        return torch.zeros((*frames.shape[:2], *lags.number), dtype=torch.int64, device=frames.device)
-    small = math.prod(frames.shape[2:]) * math.prod(window.shape[2:]) <= _FLOAT32_EXACT
-    dtype = torch.float32 if small else torch.float64
-    spectrum = torch.fft.rfftn(window.to(dtype), s=lags.period, dim=axes).conj()
-    product = torch.fft.rfftn(frames.to(dtype), s=lags.period, dim=axes) * spectrum
-    counts = torch.fft.irfftn(product, s=lags.period, dim=axes)
+def _spectrum(window: Tensor, frame: Tensor, lags: Lags) -> Tensor:
+    """The conjugate spectrum of (B, 1, *w), in a type that is exact for 0/1 inputs in a frame of this size."""
+    small = math.prod(frame.shape[2:]) * math.prod(window.shape[2:]) <= _FLOAT32_EXACT
+    padded = window[:, 0].to(torch.float32 if small else torch.float64)
+    return torch.fft.rfftn(padded, s=lags.period, dim=tuple(range(1, padded.ndim))).conj()
+
+
+def _correlate(frame: Tensor, lesion: Tensor, lags: Lags) -> Tensor:
+    """Cross-correlation of (B, 1, *L) with the lesion of that spectrum at some lags, (B, *lags.number) int32."""
+    axes = tuple(range(1, lesion.ndim))
+    spectrum = torch.fft.rfftn(frame[:, 0].to(lesion.real.dtype), s=lags.period, dim=axes)
+    counts = torch.fft.irfftn(spectrum * lesion, s=lags.period, dim=axes)
     for axis, first, count in zip(axes, lags.first, lags.number, strict=True):
         counts = counts.roll(-first, axis) if first else counts
         counts = counts.narrow(axis, 0, count)
-    return counts.round().to(torch.int64)
+    return counts.round().to(torch.int32)

@@ -12,27 +12,48 @@ from torch import Tensor
 
 from softcp_gpu.functional import execution
 from softcp_gpu.functional.geometry import compose, translation, warp
+from softcp_gpu.functional.intensity import apply_intensity
 from softcp_gpu.functional.lesion import Lesion, lesion_of, transformed_lesion
 from softcp_gpu.functional.overlap import Overlaps, overlaps_at, within_bounds
 from softcp_gpu.functional.paste import hard_union, match_rim, soft_paste
-from softcp_gpu.functional.placement import find_origin
-from softcp_gpu.functional.soft_mask import Steps, soften
-from softcp_gpu.functional.transforms import crop_and_resize, transform_image, transform_intensity
+from softcp_gpu.functional.search import find_origin
+from softcp_gpu.functional.soft_mask import Steps, rim_reach_px, soften
+from softcp_gpu.functional.transforms import crop_and_resize, range_in_use, transform_image
 from softcp_gpu.functional.windows import place_window, put_window, surrounding_window, take_window, window_index
-from softcp_gpu.types import PasteConfig, PasteParams, PlacementRecord, SoftCPOutput, Status
+from softcp_gpu.types import PasteConfig, PasteParams, PlacementRecord, SoftCPOutput, Spacing, Status
 
 # Streams of each sample's seed that noise fields are read from; sampling.py keeps its draws below.
 OBJECT_NOISE, BACKGROUND_NOISE, IMAGE_NOISE = 1000, 2000, 3000
 
 
+class Physical(NamedTuple):
+    """What the pixels of a batch and of its sources stand for, as far as it is known."""
+
+    mm: Tensor | None = None  # (B, n) float64: spacing of the image
+    source_mm: Tensor | None = None  # (B, n) float64
+    source_range: Tensor | None = None  # (B, C, 2): unit of the lesion's intensity operations; None: the source's own
+
+    def rows(self, index: slice | Tensor, source: slice | Tensor) -> Physical:
+        """Of some of the samples, with their sources."""
+        mm = None if self.mm is None else self.mm[index]
+        return Physical(mm, *(None if t is None else t[source] for t in (self.source_mm, self.source_range)))
+
+
 class Inputs(NamedTuple):
-    """A batch whose every sample has its own source beside it."""
+    """A batch, and its sources."""
 
     image: Tensor  # (B, C, *spatial) floating
     mask: Tensor  # (B, 1, *spatial)
     region: Tensor | None  # (B, 1, *spatial) bool
-    source_image: Tensor  # (B, C, *spatial) floating
-    source_mask: Tensor  # (B, 1, *spatial)
+    source_image: Tensor  # (B, C, *source) floating
+    source_mask: Tensor  # (B, 1, *source)
+    physical: Physical
+
+    def rows(self, index: slice | Tensor, source: slice | Tensor) -> Inputs:
+        """Some of the samples, with their sources."""
+        region = None if self.region is None else self.region[index]
+        sources = self.source_image[source], self.source_mask[source], self.physical.rows(index, source)
+        return Inputs(self.image[index], self.mask[index], region, *sources)
 
 
 def soft_cp(
@@ -43,6 +64,7 @@ def soft_cp(
     source_mask: Tensor,
     params: PasteParams,
     config: PasteConfig,
+    physical: Physical | None = None,
 ) -> SoftCPOutput:
     """Runs Soft-CP on checked tensors; a pure function of its arguments, traceable as one graph.
 
@@ -50,27 +72,27 @@ def soft_cp(
         image: (B, C, *spatial) floating.
         mask: (B, 1, *spatial), binary or class ids.
         region: (B, 1, *spatial) bool, or None.
-        source_image, source_mask: as `image` and `mask`; `params.source_index` picks from them.
+        source_image: (N, C, *source) floating; its frame may differ from the image's.
+        source_mask: (N, 1, *source); `params.source_index` picks from both.
         params: the draws, on the device of the image.
         config: the rest.
+        physical: spacing and value range of image and sources, where they are known.
 
     Returns:
         The result and its record. Under autocast, and for half precision, it computes in float32.
     """
     source = params.source_index
+    whole = Inputs(image, mask, region, source_image, source_mask, physical or Physical())
     with execution.without_autocast(image):
         if not execution.may_read_values(image):
-            x = Inputs(image, mask, region, source_image[source], source_mask[source])
-            return _augment(x, params, config)
+            return _augment(whole.rows(slice(None), source), params, config)
         if not len(image):
-            return _untouched(Inputs(image, mask, region, image, mask), params)
+            return _untouched(whole, params)
         # One after the other: each sample costs what its own lesion costs, stays in the cache, and gets the same bits
         # whatever the others are.
         joined = _Joined(len(image))
         for i, j in enumerate(source.tolist()):
-            organ = None if region is None else region[i : i + 1]
-            x = Inputs(image[i : i + 1], mask[i : i + 1], organ, source_image[j : j + 1], source_mask[j : j + 1])
-            joined.add(_augment(x, params.sample(i), config))
+            joined.add(_augment(whole.rows(slice(i, i + 1), slice(j, j + 1)), params.sample(i), config))
         return joined.output(params)
 
 
@@ -127,19 +149,22 @@ def _untouched(x: Inputs, params: PasteParams) -> SoftCPOutput:
 def _paste(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutput:
     """Stages 2 to 7."""
     shape, work = tuple(x.image.shape[2:]), execution.work_dtype(x.image)
-    lesion = transformed_lesion(x.source_mask, params, config)
+    mm, source_mm, _ = x.physical
+    lesion = transformed_lesion(x.source_mask, params, config, shape, source_mm, mm)
     others = lesion_of(x.mask, config.lesion_labels)
     origin, legal, counts = _place(lesion, x.region, others, shape, params, config)
 
     # From here on only a tile of the frame counts: the lesion, its rim, and what blurs into them.
-    margin = torch.tensor(config.dilate_max + 1 + 2 * config.object_blur_px)
+    spacing = None if mm is None or config.least_mm is None else Spacing(mm, config.least_mm)
+    reach = rim_reach_px(config.dilate_max, spacing, len(shape))
+    margin = torch.tensor([step + 1 + 2 * config.object_blur_px for step in reach])
     corner, tile = surrounding_window(origin, lesion.size, margin, shape)
     labels = take_window(lesion.labels, corner - origin, tile)
-    source = _source_tile(x.source_image.to(work), lesion, origin - lesion.home, corner, tile, params, config)
+    source = _source_tile(x, lesion, origin - lesion.home, corner, tile, params, config)
     background, old = take_window(x.image, corner, tile), take_window(x.mask, corner, tile)
 
-    steps = Steps(params.k_erode, params.k_dilate, params.alpha, config.erode_max, config.dilate_max)
-    soft, rings = soften(labels > 0, steps, config.footprint, config.profile, config.on_small)
+    steps = Steps(params.k_erode, params.k_dilate, params.alpha, config.erode_max, config.dilate_max, spacing)
+    soft, rings = soften(labels != 0, steps, config.footprint, config.profile, config.on_small)
     gone = torch.zeros_like(legal) if config.on_small == "shrink" else ~rings.survives
     status = _status(params.apply, lesion, legal & lesion.whole, gone)
     pasted = status == Status.PASTED.value
@@ -148,7 +173,7 @@ def _paste(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutput:
         rim = (soft > 0) & (labels == 0) & ~take_window(others, corner, tile)
         source = match_rim(source, background.to(work), rim)
     # A label needs pixels: what no ring reaches is not pasted, so it is not labelled.
-    shown = (labels > 0) & (soft > 0)
+    shown = (labels != 0) & (soft > 0)
     record = PlacementRecord(origin - lesion.home, lesion.area, *counts, rings.k_erode)
     return SoftCPOutput(
         put_window(x.image, soft_paste(background, source, soft), corner),
@@ -169,7 +194,7 @@ def _place(
     config: PasteConfig,
 ) -> tuple[Tensor, Tensor, Overlaps]:
     """Where each lesion's box begins, whether it may lie there, and what it covers there."""
-    window = lesion.labels > 0
+    window = lesion.labels != 0
     if not config.in_place:
         origin, legal = find_origin(
             window, lesion.size, lesion.area, shape, region, others, config.bounds, params.candidate_u, params.rank_u
@@ -180,7 +205,7 @@ def _place(
 
 
 def _source_tile(
-    source_image: Tensor,
+    x: Inputs,
     lesion: Lesion,
     offset: Tensor,
     corner: Tensor,
@@ -189,15 +214,23 @@ def _source_tile(
     config: PasteConfig,
 ) -> Tensor:
     """The source image as it will lie in the tile, intensities transformed, (B, C, *tile)."""
-    if lesion.matrix is None or params.object is None:
+    source_image = x.source_image.to(execution.work_dtype(x.image))
+    if lesion.matrix is None:
         return take_window(source_image, corner - offset, tile, outside="border")
     matrix = compose(lesion.matrix, translation(offset.to(lesion.matrix.dtype)))
     warped = warp(source_image, matrix, "linear", origin=corner, size=tile)
-    shape = tuple(source_image.shape[2:])
-    index, _ = window_index(corner, tile, shape)
-    return transform_intensity(
-        warped, source_image, params.object.intensity, config.object_blur_px, params.seed, OBJECT_NOISE, index
-    )
+    if params.object is None:
+        return warped
+    given, intensity = x.physical.source_range, params.object.intensity
+    bounds = range_in_use(source_image, intensity) if given is None else _range_columns(given.to(warped), warped)
+    index, _ = window_index(corner, tile, tuple(x.image.shape[2:]))
+    return apply_intensity(warped, intensity, bounds, config.object_blur_px, params.seed, OBJECT_NOISE, index)
+
+
+def _range_columns(bounds: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, C, 2) as least and largest value, (B, C, 1, ...) each."""
+    low, high = (bounds[..., k].view(*bounds.shape[:2], *(1,) * (image.ndim - 2)) for k in (0, 1))
+    return low, high
 
 
 def _status(apply: Tensor, lesion: Lesion, legal: Tensor, gone: Tensor) -> Tensor:

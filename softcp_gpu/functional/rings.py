@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from softcp_gpu.functional.morphology import LANES, BitGrid, dilate_pool, pack_samples, transpose_bits
+from softcp_gpu.types import Spacing
 
 _TOLERANCE = 1e-4  # mm: five pixels of 0.6 mm are 3 mm, whatever the rounding of 0.6
 
@@ -89,25 +90,25 @@ def _ring_count_pooled(mask: Tensor, k_erode: Tensor, erode_max: int, k_max: int
     return Rings(level.to(torch.int16), steps, steps == k_erode)
 
 
-def distance_mm(mask: Tensor, spacing: tuple[float, ...], reach: int) -> Tensor:
+def distance_mm(mask: Tensor, spacing: Spacing, reach: int) -> Tensor:
     """Distance to the nearest true pixel, exact up to `reach`, infinite beyond.
 
     Squared Euclidean distance is separable: one axis after the other takes the least of its shifted parabolas.
 
     Args:
         mask: (B, 1, *spatial) bool.
-        spacing: mm per axis, in tensor order.
+        spacing: of the pixels.
         reach: mm.
 
     Returns:
         (B, 1, *spatial) float32, mm.
     """
     squared = torch.where(mask, 0.0, torch.inf)
-    for axis, step in zip(range(2, mask.ndim), spacing, strict=True):
-        best = squared.clone()
-        for j in range(1, min(int(reach / step + _TOLERANCE), mask.shape[axis] - 1) + 1):
+    for axis, least in zip(range(2, mask.ndim), spacing.least, strict=True):
+        best, step = squared.clone(), _column(spacing.mm[:, axis - 2], mask)
+        for j in range(1, min(int(reach / least + _TOLERANCE), mask.shape[axis] - 1) + 1):
             length = mask.shape[axis] - j
-            moved = squared + (j * step) ** 2
+            moved = squared + ((j * step) ** 2).to(squared.dtype)
             for start, other in ((0, j), (j, 0)):
                 part = best.narrow(axis, start, length)
                 part.copy_(torch.minimum(part, moved.narrow(axis, other, length)))
@@ -116,7 +117,7 @@ def distance_mm(mask: Tensor, spacing: tuple[float, ...], reach: int) -> Tensor:
     return torch.where(distance <= reach + _TOLERANCE, distance, torch.inf)
 
 
-def ring_count_mm(mask: Tensor, k_erode: Tensor, erode_max: int, k_max: int, spacing: tuple[float, ...]) -> Rings:
+def ring_count_mm(mask: Tensor, k_erode: Tensor, erode_max: int, k_max: int, spacing: Spacing) -> Rings:
     """As `ring_count`, with steps of one millimetre.
 
     Erosion by k takes away what lies within k mm of the outside; ring i holds what lies within i mm of the core.
@@ -126,7 +127,7 @@ def ring_count_mm(mask: Tensor, k_erode: Tensor, erode_max: int, k_max: int, spa
         k_erode: (B,) int64, mm, at most `erode_max`.
         erode_max: largest erosion, mm.
         k_max: number of rings to count, one per mm.
-        spacing: mm per axis, in tensor order.
+        spacing: of the pixels.
     """
     steps, core = torch.zeros_like(k_erode), mask
     if erode_max:

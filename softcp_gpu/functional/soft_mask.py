@@ -18,6 +18,7 @@ from softcp_gpu.functional import execution
 from softcp_gpu.functional.morphology import LANES
 from softcp_gpu.functional.rings import Rings, ring_count, ring_count_mm
 from softcp_gpu.functional.windows import bounding_box, surrounding_window, take_window, write_windows
+from softcp_gpu.types import Spacing
 
 AUTO_TAIL = 0.05 * (1 + 1e-5)  # an alpha whose power is 0.05 needs no further step because it is rounded
 _CACHE_PIXELS = 1 << 20
@@ -130,7 +131,7 @@ def soft_mask(
         alpha,
         _maximum(k_erode),
         _maximum(k_dilate),
-        spacing,
+        None if spacing is None else _same_spacing(spacing, mask),
     )
     run = _soften_boxes if execution.may_read_values(mask) and batch else lambda *args: soften(*args)[0]
     return run(checks.as_bool(mask), steps, footprint, profile, on_small)
@@ -144,11 +145,17 @@ class Steps(NamedTuple):
     alpha: Tensor  # (B,)
     erode_max: int  # the largest of k_erode, or more
     k_max: int  # the largest of k_dilate, or more
-    spacing: tuple[float, ...] | None = None  # mm per axis
+    spacing: Spacing | None = None  # None: a step is a pixel
 
     def rows(self, index: slice) -> Steps:
         """The steps of some samples."""
-        return self._replace(k_erode=self.k_erode[index], k_dilate=self.k_dilate[index], alpha=self.alpha[index])
+        spacing = self.spacing and self.spacing._replace(mm=self.spacing.mm[index])
+        return Steps(self.k_erode[index], self.k_dilate[index], self.alpha[index], self.erode_max, self.k_max, spacing)
+
+
+def rim_reach_px(k_dilate: int, spacing: Spacing | None, axes: int) -> list[int]:
+    """How far the rim may reach along each axis."""
+    return [k_dilate if spacing is None else int(k_dilate / spacing.least[axis]) + 1 for axis in range(axes)]
 
 
 def soften(lesion: Tensor, steps: Steps, footprint: str | Tensor, profile: str, on_small: str) -> tuple[Tensor, Rings]:
@@ -189,9 +196,9 @@ def _look_up(table: Tensor, level: Tensor, out: Tensor | None = None) -> Tensor:
 
 def _soften_boxes(lesion: Tensor, steps: Steps, footprint: str | Tensor, profile: str, on_small: str) -> Tensor:
     """On a CPU: only the boxes around the lesions."""
-    spacing = steps.spacing or (1.0,) * (lesion.ndim - 2)
-    reach = [length // 2 for length in footprint.shape] if isinstance(footprint, Tensor) else [1] * len(spacing)
-    margin = torch.tensor([int(steps.k_max / s) * r + 2 for s, r in zip(spacing, reach, strict=True)])
+    steps_px = rim_reach_px(steps.k_max, steps.spacing, lesion.ndim - 2)
+    reach = [length // 2 for length in footprint.shape] if isinstance(footprint, Tensor) else [1] * len(steps_px)
+    margin = torch.tensor([k * r + 2 for k, r in zip(steps_px, reach, strict=True)])
     origin, box = surrounding_window(*bounding_box(lesion)[:2], margin, tuple(lesion.shape[2:]))
     shape = tuple(lesion.shape[2:])
     if 3 * math.prod(box) > 2 * math.prod(shape):  # to fill the rest with zeros would cost more than to count there
@@ -227,6 +234,12 @@ def _per_sample(value: float | Tensor, batch: int, like: Tensor) -> Tensor:
     if isinstance(value, Tensor):
         return value.to(like.device).expand(batch)
     return torch.full((batch,), value, device=like.device)
+
+
+def _same_spacing(spacing: tuple[float, ...], mask: Tensor) -> Spacing:
+    """One spacing for all samples."""
+    mm = execution.constants(spacing, mask, torch.float64)
+    return Spacing(mm.expand(mask.shape[0], -1), tuple(spacing))
 
 
 def _maximum(value: int | Tensor) -> int:

@@ -9,30 +9,49 @@ import torch
 from torch import Tensor
 
 from softcp_gpu.functional.execution import where_active, work_dtype
-from softcp_gpu.functional.geometry import about, compose, crop_matrix, rigid_matrix, warp
+from softcp_gpu.functional.geometry import about, compose, crop_matrix, rigid_matrix, scaling, warp
 from softcp_gpu.functional.intensity import apply_intensity, value_range
 from softcp_gpu.functional.windows import bounding_box
 from softcp_gpu.types import ImageParams, IntensityParams, ObjectParams, RigidParams
 
 
-def object_matrix(rigid: RigidParams, center_px: Tensor) -> Tensor:
-    """Both rigid operations of each sample as one motion about its lesion's centre, (B, n + 1, n + 1) float64."""
-    first, second = (
-        rigid_matrix(*(field[:, slot].double() for field in (rigid.flip, rigid.angle_deg, rigid.scale, rigid.shift_px)))
-        for slot in (0, 1)
-    )
-    return about(center_px.double(), compose(first, second))
+def object_matrix(
+    rigid: RigidParams, center_px: Tensor, source_mm: Tensor | None = None, mm: Tensor | None = None
+) -> Tensor:
+    """Both rigid operations of each sample as one motion about its lesion's centre.
+
+    Args:
+        rigid: the draws.
+        center_px: (B, n), in the source.
+        source_mm, mm: (B, n), the spacing of the source and that of the result. The motion is then one of the body,
+            and the lesion keeps its size in it; a shift counts pixels of the result.
+
+    Returns:
+        (B, n + 1, n + 1) float64, from pixels of the source to pixels of the result.
+    """
+    unit = torch.ones_like(center_px, dtype=torch.float64) if mm is None else mm
+    source_unit = unit if source_mm is None else source_mm
+    shift = rigid.shift_px.double() * unit[:, None]
+    drawn = (rigid.flip.double(), rigid.angle_deg.double(), rigid.scale.double(), shift)
+    first, second = (rigid_matrix(*(field[:, slot] for field in drawn)) for slot in (0, 1))
+    motion = about(center_px.double() * source_unit, compose(first, second))
+    return motion if mm is None else compose(scaling(source_unit), motion, scaling(1 / unit))
 
 
 def transform_intensity(
     image: Tensor, whole: Tensor, params: IntensityParams, radius: int, seed: Tensor, stream: int, index: Tensor
 ) -> Tensor:
     """Gamma, noise and blur of `image`, in the unit of the value range of `whole`, (B, C, *spatial) each."""
+    return apply_intensity(image, params, range_in_use(whole, params), radius, seed, stream, index)
+
+
+def range_in_use(whole: Tensor, params: IntensityParams) -> tuple[Tensor, Tensor]:
+    """Least and largest value of each channel, (B, C, 1, ...) each; 0 where no draw asks for them."""
     needs_range = ((params.gamma != 1) | (params.noise_sigma > 0)).any(1)
     frame_axes = tuple(range(2, whole.ndim))
     blank = whole.new_zeros((2, *whole.shape[:2], *(1,) * len(frame_axes)))
     bounds = where_active(needs_range, blank.transpose(0, 1), lambda x, rows: torch.stack(value_range(rows(whole)), 1))
-    return apply_intensity(image, params, (bounds[:, 0], bounds[:, 1]), radius, seed, stream, index)
+    return bounds[:, 0], bounds[:, 1]
 
 
 def crop_and_resize(x: Tensor, params: ImageParams, mode: Literal["linear", "nearest"]) -> Tensor:

@@ -145,12 +145,13 @@ class LesionBank(nn.Module):
 
         Args:
             rows: (B,) int64 on the CPU.
-            shape: n lengths of the frames, for graphs that are compiled for one shape; None: as the largest one needs.
+            shape: n lengths of the frames; None: as the bank's largest lesion needs, whichever are drawn, so that a
+                sample's coordinates, and with them its bits, do not depend on the rest of its batch.
         """
         _check_host("rows", rows)
         if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < len(self):
             checks.fail("rows", f"0 to {len(self) - 1}", f"{rows.tolist()}")
-        frame, device = frame_for(self.size[rows], shape), self.pixels.device
+        frame, device = frame_for(self.size, shape), self.pixels.device
         host = (self.first[rows], self.size[rows], rows)
         first, size, device_rows = (t.to(device, non_blocking=True) for t in host)
         address, inside = addresses(first, size, frame)

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from softcp_gpu import checks
 from softcp_gpu.functional.pipeline import soft_cp
 from softcp_gpu.functional.soft_mask import auto_k_dilate
+from softcp_gpu.modules import inputs
+from softcp_gpu.modules.bank import LesionBank
 from softcp_gpu.modules.transforms import ImageTransform, ObjectTransform
 from softcp_gpu.sampling import PasteRanges, SeedStream, draw_paste
 from softcp_gpu.types import Bounds, PasteConfig, PasteParams, SoftCPOutput
@@ -38,6 +40,7 @@ class SoftCP(nn.Module):
         object_transform: an `ObjectTransform`, its keywords as a dict, "default", or None: the lesion stays as it is.
         background_transform: an `ImageTransform`, its keywords, or None; acts on the image before pasting.
         image_transform: an `ImageTransform`, its keywords, or None; acts on the result.
+        bank: a `LesionBank` that gives the lesions where a call gives no sources; None: the batch is its own source.
 
     Shape:
         image (B, C, H, W) or (B, C, D, H, W), any real dtype and unit; integers are converted to float32.
@@ -83,6 +86,7 @@ class SoftCP(nn.Module):
         object_transform: ObjectTransform | dict[str, Any] | Literal["default"] | None = "default",
         background_transform: ImageTransform | dict[str, Any] | None = None,
         image_transform: ImageTransform | dict[str, Any] | None = None,
+        bank: LesionBank | None = None,
     ) -> None:
         super().__init__()
         checks.number("p", p, 0, 1)
@@ -100,8 +104,9 @@ class SoftCP(nn.Module):
         alphas = checks.value_range("alpha", alpha, 0, 1, open_ends=True)
         erode = checks.step_range("k_erode", k_erode)
         dilate = None if k_dilate == "auto" else checks.step_range("k_dilate", k_dilate)
-        self.lesion_labels = checks.labels("lesion_labels", lesion_labels)
-        self.other_labels = checks.labels("other_labels", other_labels) or ()
+        lesion_ids = checks.labels("lesion_labels", lesion_labels)
+        self.labels = inputs.Labels(lesion_ids, checks.labels("other_labels", other_labels) or ())
+        self.bank = inputs.checked_bank(bank, self.labels)
         objects = {} if isinstance(object_transform, str) and object_transform == "default" else object_transform
         self.object_transform = _module("object_transform", objects, ObjectTransform)
         self.background_transform = _module("background_transform", background_transform, ImageTransform)
@@ -115,10 +120,12 @@ class SoftCP(nn.Module):
             profile,
             on_small,
             match,
-            self.lesion_labels,
+            lesion_ids,
             erode[1],
             dilate[1] if dilate else checks.fades_in_time(auto_k_dilate(torch.tensor(alphas[1])), alphas[1]),
-            *(t.blur_radius_px if t else 0 for t in transforms),
+            object_blur_px=_radius(self.object_transform),
+            background_blur_px=_radius(self.background_transform),
+            image_blur_px=_radius(self.image_transform),
         )
         self.seeds = SeedStream()
 
@@ -130,6 +137,8 @@ class SoftCP(nn.Module):
         *,
         source_image: Tensor | None = None,
         source_mask: Tensor | None = None,
+        spacing: Any = None,
+        source_spacing: Any = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Pastes lesions into a batch.
@@ -138,8 +147,12 @@ class SoftCP(nn.Module):
             image: (B, C, *spatial), the backgrounds.
             mask: (B, 1, *spatial) or (B, *spatial), their labels.
             region: (B, 1, *spatial) or (B, *spatial) in {0, 1}, the organ that a lesion must touch, or None.
-            source_image, source_mask: shaped as `image` and `mask`; sample i gets source i. Without them the batch is
-                its own source, permuted so that no sample is its own.
+            source_image, source_mask: as `image` and `mask`, in a frame of their own size if need be; sample i gets
+                source i. Without them lesions come from the bank, or else the batch is its own source, permuted so
+                that no sample is its own.
+            spacing: mm per axis in tensor order, n numbers or (B, n). Then rings, scaling, rotation and panning act in
+                millimetres, and `k_erode` and `k_dilate` count them. Without it all of them act in pixels.
+            source_spacing: likewise; default `spacing`. A lesion keeps its size in mm.
             generator: on the CPU; sample i of a run takes its i-th draw, whatever the batch size. Without one, draws
                 start from torch's seed and do not touch the global state: so two modules draw alike, and seeding torch
                 again does not start a module's draws over.
@@ -149,7 +162,8 @@ class SoftCP(nn.Module):
         """
         if not self.training:
             return image, mask
-        out = self.augment(image, mask, region, source_image=source_image, source_mask=source_mask, generator=generator)
+        given = {"source_image": source_image, "source_mask": source_mask, "source_spacing": source_spacing}
+        out = self.augment(image, mask, region, spacing=spacing, generator=generator, **given)
         return out.image, out.mask
 
     def augment(
@@ -160,6 +174,8 @@ class SoftCP(nn.Module):
         *,
         source_image: Tensor | None = None,
         source_mask: Tensor | None = None,
+        spacing: Any = None,
+        source_spacing: Any = None,
         generator: torch.Generator | None = None,
         params: PasteParams | None = None,
     ) -> SoftCPOutput:
@@ -171,19 +187,27 @@ class SoftCP(nn.Module):
         Returns:
             image, mask, soft mask, placement, status and params; see `SoftCPOutput`.
         """
-        own_source = source_image is not None
-        image, full, region, source_image, full_source = self._checked(image, mask, region, source_image, source_mask)
-        config = self.config
+        x = inputs.checked_backgrounds(image, mask, region, spacing, self.config.footprint, self.labels)
+        from_bank = self.bank is not None and source_image is None and source_mask is None
         if params is None:
             seed = self.seeds.draw(image.shape[0], generator)
-            params = self.draw(seed, tuple(image.shape[2:]), own_source=own_source)
+            params = self.draw(seed, tuple(image.shape[2:]), own_source=from_bank or source_image is not None)
         else:
-            checks.params_fit(params, image)
-            config = config._replace(
-                erode_max=max(config.erode_max, *params.k_erode.tolist(), 0),
-                dilate_max=max(config.dilate_max, *params.k_dilate.tolist(), 0),
-            )
-        out = soft_cp(image, full, region, source_image, full_source, params.to(image.device), config)
+            checks.params_fit(params, x.image)
+        if self.bank is not None and from_bank:
+            sources = inputs.sources_of_bank(self.bank, params.seed, x, self.labels)
+        else:
+            sources = inputs.checked_sources(x, source_image, source_mask, source_spacing, self.labels)
+        out = soft_cp(
+            x.image,
+            x.mask,
+            x.region,
+            sources.image,
+            sources.mask,
+            params.to(image.device),
+            inputs.call_config(self.config, x, sources, params),
+            inputs.physical_of(x, sources),
+        )
         return out._replace(mask=out.mask.reshape(mask.shape), params=params)
 
     def draw(self, seed: Tensor, shape: tuple[int, ...], *, own_source: bool = True) -> PasteParams:
@@ -196,48 +220,20 @@ class SoftCP(nn.Module):
         """
         return draw_paste(seed, self.ranges, shape, own_source=own_source)
 
-    def _checked(
-        self,
-        image: Tensor,
-        mask: Tensor,
-        region: Tensor | None,
-        source_image: Tensor | None,
-        source_mask: Tensor | None,
-    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor]:
-        """The inputs in their full shapes, the image floating."""
-        checks.spatial_tensor("image", image)
-        checks.finite_image("image", image)
-        floating = checks.floating("image", image)
-        full = self._checked_mask("mask", mask, image)
-        region = checks.region_like(region, image)
-        if (source_image is None) != (source_mask is None):
-            missing = "source_image" if source_image is None else "source_mask"
-            checks.fail(missing, "both source_image and source_mask, or neither", "only one of them")
-        if source_image is None or source_mask is None:
-            if image.shape[0] == 1:
-                checks.fail("source_image", "a source for a batch of one, which cannot be its own", "None")
-            return floating, full, region, floating, full
-        checks.source_like(source_image, image)
-        checks.finite_image("source_image", source_image)
-        source_full = self._checked_mask("source_mask", source_mask, source_image)
-        return floating, full, region, checks.floating("source_image", source_image), source_full
-
-    def _checked_mask(self, name: str, mask: Tensor, image: Tensor) -> Tensor:
-        full = checks.mask_like(name, mask, image)
-        checks.label_values(name, full, self.lesion_labels, self.other_labels)
-        checks.holds_labels(name, full, self.lesion_labels)
-        return full
-
     def extra_repr(self) -> str:
-        """All settings but the transforms, which print themselves."""
+        """All settings but the modules, which print themselves."""
         r, c = self.ranges, self.config
         own = {"p": r.p, "alpha": r.alpha, "k_erode": r.k_erode, "k_dilate": r.k_dilate or "auto"}
         words = {"footprint": c.footprint, "profile": c.profile, "on_small": c.on_small, "match": c.match}
         place = {"placement": "in_place" if c.in_place else "uniform", **c.bounds._asdict()}
-        labels = {"lesion_labels": self.lesion_labels, "other_labels": self.other_labels}
-        transforms = ("object_transform", "background_transform", "image_transform")
-        absent = {name: None for name in transforms if getattr(self, name) is None}
+        labels = {"lesion_labels": self.labels.lesion, "other_labels": self.labels.other}
+        modules = ("object_transform", "background_transform", "image_transform", "bank")
+        absent = {name: None for name in modules if getattr(self, name) is None}
         return ", ".join(f"{name}={value!r}" for name, value in {**own, **words, **place, **labels, **absent}.items())
+
+
+def _radius(transform: Any) -> int:
+    return transform.blur_radius_px if transform else 0
 
 
 def _module(name: str, value: Any, kind: type) -> Any:

@@ -7,7 +7,8 @@ import torch
 from scipy import stats
 
 from softcp_gpu import SoftCP, Status
-from softcp_gpu.functional import draw_offset, execution, legal_offsets
+from softcp_gpu.functional import draw_offset, execution, legal_offsets, search
+from softcp_gpu.types import Bounds
 
 LIKELY = 1e-4  # p-values of fixed draws: a healthy generator fails one test in ten thousand, once
 RULES = [
@@ -286,6 +287,31 @@ def test_the_place_does_not_depend_on_the_other_lesions_of_the_batch(rule):
             )
             assert together.status[i] == alone.status[0]
             assert torch.equal(together.placement.offset_px[i], alone.placement.offset_px[0])
+
+
+@pytest.mark.parametrize("shape", [(40, 13), (17, 9, 11)])
+def test_a_map_in_slabs_gives_the_places_of_the_whole_map(shape, monkeypatch):
+    region, others = random_mask(shape, 0.6, 1), random_mask(shape, 0.02, 2)
+    window = torch.ones((1, 1) + (3,) * len(shape), dtype=torch.bool)
+    area = torch.tensor([window.sum()])
+    size = torch.full((1, len(shape)), 3)
+    nowhere = torch.zeros(1, 0, len(shape), dtype=torch.float64)  # no candidates: only the map is left
+
+    def drawn():
+        rule = Bounds(0.7, 0, 1.0)
+        ranks = [torch.tensor([u], dtype=torch.float64) for u in np.linspace(0, 0.999, 40)]
+        return [
+            search.find_origin(window, size, area, shape, region, others, rule, nowhere, u)[0].tolist() for u in ranks
+        ]
+
+    whole = drawn()
+    assert len(set(map(str, whole))) > 10
+    seen = []
+    correlate = search.overlap_maps
+    monkeypatch.setattr(search, "_SLAB_PIXELS", 1)
+    monkeypatch.setattr(search, "overlap_maps", lambda *args: seen.append(args[-1].number) or correlate(*args))
+    assert drawn() == whole
+    assert max(number[0] for number in seen) == 3  # no thicker than the lesion
 
 
 def test_in_place_keeps_the_offset_0_or_pastes_nothing():

@@ -140,13 +140,13 @@ CALLS = {
     "sources of another batch size": (
         call(IMAGE, MASK, **source(IMAGE[:2], MASK[:2])),
         "source_image",
-        "shape (3, 2, 20, 24) as image has",
+        "3 samples, 2 channels and 2 axes as image has",
         "shape (2, 2, 20, 24)",
     ),
     "sources with other channels": (
         call(IMAGE, MASK, **source(IMAGE[:, :1])),
         "source_image",
-        "shape (3, 2, 20, 24)",
+        "3 samples, 2 channels",
         "shape (3, 1, 20, 24)",
     ),
     "sources elsewhere": (
@@ -160,6 +160,21 @@ CALLS = {
         "source_mask",
         "shape (3, 1, 20, 24)",
         "shape (1, 1, 20, 24)",
+    ),
+    "spacing of other axes": (call(IMAGE, MASK, spacing=(1.0, 1.0, 1.0)), "spacing", "2 numbers above 0", "shape (3,)"),
+    "spacing in words": (call(IMAGE, MASK, spacing="1 mm"), "spacing", "2 numbers above 0, mm per axis", "'1 mm'"),
+    "spacing of 0": (call(IMAGE, MASK, spacing=(1.0, 0.0)), "spacing", "2 numbers above 0", "[1.0, 0.0]"),
+    "a spacing of the sources alone": (
+        call(IMAGE, MASK, source_spacing=(1.0, 1.0)),
+        "source_spacing",
+        "None without source_image and spacing",
+        "(1.0, 1.0)",
+    ),
+    "a cross in millimetres": (
+        lambda: SoftCP(footprint="cross")(IMAGE, MASK, spacing=(1.0, 1.0)),
+        "footprint",
+        "'full' with spacing",
+        "'cross'",
     ),
     "one sample without a source": (call(IMAGE[:1], MASK[:1]), "source_image", "a source for a batch of one", "None"),
     "a number for a generator": (call(IMAGE, MASK, generator=0), "generator", "a torch.Generator on the CPU", "int"),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from softcp_gpu import functional, sampling
-from softcp_gpu.functional import counter_rng, intensity, lesion, placement, transforms
+from softcp_gpu.functional import counter_rng, intensity, lesion, search, transforms
 from softcp_gpu.modules import ImageTransform, ObjectTransform, SoftCP
 from softcp_gpu.reference import noise, opencv
 from softcp_gpu.types import Bounds
@@ -311,7 +311,7 @@ def test_drawn_places(bounds, candidates, with_region, whole_frames):
     area, size = window.flatten(1).sum(1), torch.tensor(sizes)
 
     def run():
-        return placement.find_origin(window, size, area, shape, region, others, Bounds(*bounds), u, rank_u)
+        return search.find_origin(window, size, area, shape, region, others, Bounds(*bounds), u, rank_u)
 
     results = [run()]
     with whole_frames():
@@ -323,7 +323,7 @@ def test_drawn_places(bounds, candidates, with_region, whole_frames):
             assert bool(found[i]) == (expected is not None)
             assert expected is None or origin[i].tolist() == expected.tolist()
             if expected is not None:
-                ours = placement.overlaps_at(window, origin, shape, region, others)
+                ours = search.overlaps_at(window, origin, shape, region, others)
                 counts = reference.overlaps_at(arrays[0], expected, *arrays[1:])
                 assert [int(count[i]) for count in ours] == list(counts)
 

@@ -1,0 +1,128 @@
+"""The inputs of a call of `SoftCP`, checked and in their full shapes."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from softcp_gpu import checks
+from softcp_gpu.functional.pipeline import Physical
+from softcp_gpu.modules.bank import LesionBank
+from softcp_gpu.types import PasteConfig, PasteParams
+
+
+class Labels(NamedTuple):
+    """The class ids that masks may hold besides 0 and 1."""
+
+    lesion: tuple[int, ...] | None  # None: masks are binary
+    other: tuple[int, ...]
+
+
+class Backgrounds(NamedTuple):
+    """What lesions are pasted into."""
+
+    image: Tensor  # (B, C, *spatial) floating
+    mask: Tensor  # (B, 1, *spatial)
+    region: Tensor | None  # (B, 1, *spatial) bool
+    mm: Tensor | None  # (B, n) float64 on the CPU: spacing
+
+
+class Sources(NamedTuple):
+    """Where lesions come from, one source for each background."""
+
+    image: Tensor  # (B, C, *source) floating
+    mask: Tensor  # (B, 1, *source)
+    mm: Tensor | None  # (B, n) float64 on the CPU
+    value_range: Tensor | None = None  # (B, C, 2); None: the source's own
+
+
+def checked_backgrounds(
+    image: Tensor, mask: Tensor, region: Tensor | None, spacing: Any, footprint: str, labels: Labels
+) -> Backgrounds:
+    """The first arguments of a call."""
+    checks.spatial_tensor("image", image)
+    checks.finite_image("image", image)
+    full = _checked_mask("mask", mask, image, labels)
+    mm = _checked_spacing("spacing", spacing, image)
+    if mm is not None and footprint != "full":
+        checks.fail("footprint", "'full' with spacing (rings in mm are Euclidean)", repr(footprint))
+    return Backgrounds(checks.floating("image", image), full, checks.region_like(region, image), mm)
+
+
+def checked_sources(
+    x: Backgrounds, source_image: Tensor | None, source_mask: Tensor | None, source_spacing: Any, labels: Labels
+) -> Sources:
+    """The sources that were given, or the batch itself."""
+    if (source_image is None) != (source_mask is None):
+        missing = "source_image" if source_image is None else "source_mask"
+        checks.fail(missing, "both source_image and source_mask, or neither", "only one of them")
+    if source_spacing is not None and (source_image is None or x.mm is None):
+        checks.fail("source_spacing", "None without source_image and spacing", repr(source_spacing))
+    if source_image is None or source_mask is None:
+        if x.image.shape[0] == 1:
+            checks.fail("source_image", "a source for a batch of one, which cannot be its own", "None")
+        return Sources(x.image, x.mask, x.mm)
+    checks.source_like(source_image, x.image)
+    checks.finite_image("source_image", source_image)
+    full = _checked_mask("source_mask", source_mask, source_image, labels)
+    mm = x.mm if source_spacing is None else _checked_spacing("source_spacing", source_spacing, source_image)
+    return Sources(checks.floating("source_image", source_image), full, mm)
+
+
+def _checked_mask(name: str, mask: Tensor, image: Tensor, labels: Labels) -> Tensor:
+    full = checks.mask_like(name, mask, image)
+    checks.label_values(name, full, labels.lesion, labels.other)
+    checks.holds_labels(name, full, labels.lesion)
+    return full
+
+
+def _checked_spacing(name: str, spacing: Any, image: Tensor) -> Tensor | None:
+    return None if spacing is None else checks.spacing_of(name, spacing, image.shape[0], image.ndim - 2)
+
+
+def physical_of(x: Backgrounds, sources: Sources) -> Physical:
+    """What is known of both, on the device of the images."""
+    device = x.image.device
+    if x.mm is None:
+        return Physical(source_range=sources.value_range)
+    mm, source_mm = (t if t is None else t.to(device, non_blocking=True) for t in (x.mm, sources.mm))
+    return Physical(mm, source_mm, sources.value_range)
+
+
+def call_config(config: PasteConfig, x: Backgrounds, sources: Sources, params: PasteParams) -> PasteConfig:
+    """The settings of a module, with what a call asks for besides."""
+    config = config._replace(
+        erode_max=max(config.erode_max, *params.k_erode.tolist(), 0),
+        dilate_max=max(config.dilate_max, *params.k_dilate.tolist(), 0),
+    )
+    if x.mm is None or sources.mm is None or not len(x.mm):
+        return config
+    resample = not torch.equal(x.mm, sources.mm[params.source_index.cpu()])
+    return config._replace(least_mm=tuple(x.mm.amin(0).tolist()), resample=resample)
+
+
+def checked_bank(bank: Any, labels: Labels) -> LesionBank | None:
+    """A bank whose lesions have classes that masks may hold."""
+    if bank is None:
+        return None
+    if not isinstance(bank, LesionBank):
+        checks.fail("bank", "a LesionBank or None", repr(bank))
+    if labels.lesion is not None and not set(bank.classes) <= set(labels.lesion):
+        checks.fail("bank", f"lesions of the classes {list(labels.lesion)} (lesion_labels)", f"{list(bank.classes)}")
+    return bank
+
+
+def sources_of_bank(bank: LesionBank, seed: Tensor, x: Backgrounds, labels: Labels) -> Sources:
+    """A lesion of the bank for each sample, drawn from its seed."""
+    drawn = bank.take(bank.draw(seed.cpu()))
+    if drawn.image.shape[1] != x.image.shape[1] or drawn.image.ndim != x.image.ndim:
+        found = f"{drawn.image.shape[1]} channel(s) and {drawn.image.ndim - 2} axes"
+        checks.fail("bank", f"lesions with {x.image.shape[1]} channel(s) and {x.image.ndim - 2} axes", found)
+    if drawn.image.device != x.image.device:
+        checks.fail("bank", f"device {x.image.device} as the image has", str(drawn.image.device))
+    if x.mm is not None and drawn.spacing is None:
+        checks.fail("bank", "lesions with spacing, as the image has one", "lesions without")
+    mask = drawn.mask if labels.lesion else drawn.mask > 0  # in a binary mask every class is 1
+    return Sources(drawn.image, mask, drawn.spacing, drawn.value_range)
