@@ -15,7 +15,7 @@ help:  ## show this list
 demo: .venv/installed-cli  ## paste lesions between made-up images; says where the picture is
 	$(BIN)/softcp demo --out demo_output --overwrite
 
-test: .venv/installed-test  ## run the tests (ARGS='-m ""' for the slow ones too)
+test: .venv/installed-test .venv/installed-nnunet  ## run the tests (ARGS='-m ""' for the slow ones too)
 	$(BIN)/python -m pytest $(ARGS)
 
 check: .venv/installed-dev  ## lint, formatting and types
@@ -36,4 +36,9 @@ clean:  ## remove .venv and everything else that make made
 	@test -e .venv/created || { $(PYTHON) -m venv .venv && touch .venv/created; }
 	@echo "Installing softcp-gpu[$*] into .venv (the first time takes minutes: PyTorch is large)"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[$*]'
+	@touch $@
+
+# Without dependencies: requirements-nnunet.txt says why.
+.venv/installed-nnunet: requirements-nnunet.txt .venv/installed-test
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --requirement $<
 	@touch $@
