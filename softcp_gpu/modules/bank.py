@@ -151,7 +151,7 @@ class LesionBank(nn.Module):
         _check_host("rows", rows)
         if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < len(self):
             checks.fail("rows", f"0 to {len(self) - 1}", f"{rows.tolist()}")
-        frame, device = frame_for(self.size, shape), self.pixels.device
+        frame, device = frame_for(self.size if shape is None else self.size[rows], shape), self.pixels.device
         host = (self.first[rows], self.size[rows], rows)
         first, size, device_rows = (t.to(device, non_blocking=True) for t in host)
         address, inside = addresses(first, size, frame)
