@@ -41,7 +41,7 @@ DRAWS = re.compile(
 )
 MUTABLE = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp)
 MUTABLE_CALLS = {"list", "dict", "set", "bytearray", "defaultdict", "deque", "Counter", "OrderedDict"}
-OPTIONAL = {"cv2", "matplotlib", "rich", "scipy", "typer"}
+OPTIONAL = {"SimpleITK", "cv2", "matplotlib", "rich", "scipy", "typer"}
 
 
 def part_of(path):

@@ -1,9 +1,9 @@
-"""One image on disk with its masks, and the same as pixels."""
+"""One image or volume on disk with its masks, and the same as arrays."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ class Case:
     """An image or a volume on disk with the masks that belong to it."""
 
     id: str  # unique in the data set, safe as a file name
-    image: Path
+    image: Path  # a file, or a folder with a DICOM series
     masks: tuple[Path, ...]  # their union is the lesion
     layout: str
     root: Path  # the folder that the layout starts in: new files repeat the paths below it
@@ -34,13 +34,13 @@ class Case:
 
     @property
     def synthetic(self) -> bool:
-        """Whether the file's name says that `Layout.save` wrote it."""
-        return _SYNTHETIC.search(self.image.stem) is not None
+        """Whether the id says that `Layout.save` wrote the case."""
+        return _SYNTHETIC.search(self.id) is not None
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The pixels of a case; its axes are (H, W) or (D, H, W)."""
+    """The pixels or voxels of a case; its axes are (H, W) or (D, H, W)."""
 
     image: np.ndarray  # (*axes, C); of an image C is 1 or 3 and the type uint8 or uint16
     lesion: np.ndarray  # (*axes) bool
@@ -56,7 +56,7 @@ def check_size(case: Case) -> None:
     """Check by the files' headers that a case's masks have the size of its image.
 
     Args:
-        case: any case.
+        case: a case of 2-D images; `Layout.check_header` takes those of its layout.
 
     Raises:
         DataError: a size differs, or a header cannot be read.
@@ -67,11 +67,12 @@ def check_size(case: Case) -> None:
             raise DataError(path, f"{height} x {width} as in {case.image.name}", f"{found[0]} x {found[1]}")
 
 
-def check_sizes(cases: Iterable[Case]) -> Listing:
+def check_sizes(cases: Iterable[Case], check: Callable[[Case], None] = check_size) -> Listing:
     """Sort out, by headers alone, the cases that cannot be loaded: a quick look before a long run.
 
     Args:
-        cases: any cases.
+        cases: cases of 2-D images, or whatever `check` takes.
+        check: raises a DataError where the headers of a case do not agree.
 
     Returns:
         The cases whose headers can be read and agree, and a problem for each of the others.
@@ -79,7 +80,7 @@ def check_sizes(cases: Iterable[Case]) -> Listing:
     good, problems = [], []
     for case in cases:
         try:
-            check_size(case)
+            check(case)
         except DataError as error:
             problems.append(Problem(Path(error.args[0]), str(error)))
         else:

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import MappingProxyType
 
 from softcp_gpu.data.errors import DataError, Problem
 from softcp_gpu.data.io import SUFFIXES
 
+VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
+"""The suffixes of files of volumes, in lower case. A folder of DICOM files is a volume too."""
+
 _DEPTH = 2  # archives wrap a data set in one or two folders
 _SIDE_FILES = (".csv", ".db", ".html", ".ini", ".json", ".md", ".pdf", ".tsv", ".txt", ".xlsx", ".xml", ".yaml", ".yml")
+_SPLITS = MappingProxyType(
+    {
+        "train": "train",
+        "training": "train",
+        "val": "val",
+        "valid": "val",
+        "validation": "val",
+        "test": "test",
+        "testing": "test",
+    }
+)
 
 
 def natural(path: Path) -> list[tuple[int, str]]:
@@ -29,6 +44,39 @@ def natural(path: Path) -> list[tuple[int, str]]:
     """
     parts = re.split(r"([0-9]+)", path.name)
     return [(int(part) if i % 2 else 0, part) for i, part in enumerate(parts)]  # every second part is a number
+
+
+def suffix(path: Path) -> str:
+    """Tell a file's suffix, `.nii.gz` as one.
+
+    Args:
+        path: a file.
+
+    Returns:
+        The suffix in lower case.
+
+    Example:
+        >>> suffix(Path("scan.1.nii.gz")), suffix(Path("scan.1.PNG"))
+        ('.nii.gz', '.png')
+    """
+    return ".nii.gz" if path.name.lower().endswith(".nii.gz") else path.suffix.lower()
+
+
+def stem(path: Path) -> str:
+    """Tell a name without the suffix of an image or a volume; a folder of DICOM files keeps its dots.
+
+    Args:
+        path: a file or folder.
+
+    Returns:
+        The stem.
+
+    Example:
+        >>> stem(Path("scan.1.nii.gz")), stem(Path("1.2.840"))
+        ('scan.1', '1.2.840')
+    """
+    known = suffix(path) in (*SUFFIXES, *VOLUME_SUFFIXES)
+    return path.name[: -len(suffix(path))] if known else path.name
 
 
 def folders(folder: Path) -> list[Path]:
@@ -88,28 +136,76 @@ def image_files(folder: Path) -> tuple[list[Path], list[Problem]]:
     Returns:
         Images in natural order, and files that are neither images nor known side files.
     """
-    images, others = [], []
-    for path in sorted(folder.iterdir(), key=natural):
-        if path.name.startswith(".") or path.suffix.lower() in _SIDE_FILES or path.is_dir():
+    files = [path for path in visible(folder) if not path.is_dir()]
+    return sort_out(files, SUFFIXES)
+
+
+def split_parts(base: Path, holds: Callable[[Path], bool]) -> list[tuple[Path, str | None]]:
+    """List the folders that hold images and masks, with their part of the split.
+
+    Args:
+        base: an existing folder.
+        holds: whether a folder has both.
+
+    Returns:
+        The folder itself without a split, or else those of its subfolders that a split is made of.
+    """
+    inner = [(folder, _SPLITS[folder.name.lower()]) for folder in folders(base) if folder.name.lower() in _SPLITS]
+    candidates = [(base, None), *inner]
+    found = [(folder, split) for folder, split in candidates if holds(folder)]
+    return found[:1] if found and found[0][1] is None else found
+
+
+def visible(folder: Path) -> list[Path]:
+    """List what is in a folder, in natural order, without hidden files.
+
+    Args:
+        folder: an existing folder.
+
+    Returns:
+        Files and folders.
+    """
+    return sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=natural)
+
+
+def sort_out(paths: Iterable[Path], suffixes: tuple[str, ...]) -> tuple[list[Path], list[Problem]]:
+    """Leave out known side files, and report what has another suffix.
+
+    Args:
+        paths: files; folders are taken as they are.
+        suffixes: those that are wanted.
+
+    Returns:
+        The files that are wanted, and a problem for each of the others.
+    """
+    known, others = [], []
+    for path in paths:
+        if path.suffix.lower() in _SIDE_FILES:
             continue
-        if path.suffix.lower() in SUFFIXES:
-            images.append(path)
+        if path.is_dir() or suffix(path) in suffixes:
+            known.append(path)
         else:
             others.append(
-                Problem(path, f"expected a file of {', '.join(SUFFIXES)}, found {path.suffix or 'no suffix'}")
+                Problem(path, f"expected a file of {', '.join(suffixes)}, found {path.suffix or 'no suffix'}")
             )
-    return images, others
+    return known, others
 
 
 def match(
-    images: Iterable[Path], masks: Iterable[Path], suffix: re.Pattern[str], *, several: bool = False
+    images: Iterable[Path],
+    masks: Iterable[Path],
+    ending: re.Pattern[str],
+    *,
+    image_ending: re.Pattern[str] | None = None,
+    several: bool = False,
 ) -> tuple[list[tuple[Path, tuple[Path, ...]]], list[Problem]]:
     """Match masks to images by their stems.
 
     Args:
-        images: image files.
-        masks: mask files; a stem that equals an image's stem wins over one that does so without `suffix`.
-        suffix: what a mask's stem may have after its image's stem.
+        images: files of images, or of volumes.
+        masks: their masks; a stem that equals an image's stem wins over one that does so without `ending`.
+        ending: what a mask's stem may have after its image's stem.
+        image_ending: what an image's stem may have after the name that both share.
         several: whether an image may have more than one mask.
 
     Returns:
@@ -117,21 +213,21 @@ def match(
     """
     by_stem, masks_of, problems = defaultdict(list), defaultdict(list), []
     for path in images:
-        by_stem[path.stem].append(path)
+        by_stem[image_ending.sub("", stem(path)) if image_ending else stem(path)].append(path)
     for path in masks:
-        stem = path.stem if path.stem in by_stem else suffix.sub("", path.stem)
-        if stem in by_stem:
-            masks_of[stem].append(path)
+        name = stem(path) if stem(path) in by_stem else ending.sub("", stem(path))
+        if name in by_stem:
+            masks_of[name].append(path)
         else:
-            problems.append(Problem(path, f"a mask without an image: expected an image named {stem}, found none"))
+            problems.append(Problem(path, f"a mask without an image: expected an image named {name}, found none"))
     pairs = []
-    for stem, same in by_stem.items():
-        found = masks_of[stem]
+    for name, same in by_stem.items():
+        found = masks_of[name]
         if len(same) > 1:
             names = ", ".join(path.name for path in same)
-            problems += [Problem(path, f"expected one image named {stem}, found {names}") for path in same]
+            problems += [Problem(path, f"expected one image named {name}, found {names}") for path in same]
         elif not found:
-            problems.append(Problem(same[0], f"an image without a mask: expected a mask named {stem}, found none"))
+            problems.append(Problem(same[0], f"an image without a mask: expected a mask named {name}, found none"))
         elif len(found) > 1 and not several:
             names = ", ".join(path.name for path in found)
             problems.append(Problem(same[0], f"expected one mask, found {names}"))

@@ -5,31 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 
 from softcp_gpu.data.cases import Case, Listing
 from softcp_gpu.data.errors import DataError, Problem
-from softcp_gpu.data.files import folders, image_files, match
+from softcp_gpu.data.files import image_files, match, split_parts
+from softcp_gpu.data.image_layout import ImageLayout
 from softcp_gpu.data.io import LOSSY
-from softcp_gpu.data.layout import Layout
 from softcp_gpu.data.masks import MaskStyle, read_colour_mask
-
-_SPLITS = MappingProxyType(
-    {
-        "train": "train",
-        "training": "train",
-        "val": "val",
-        "valid": "val",
-        "validation": "val",
-        "test": "test",
-        "testing": "test",
-    }
-)
+from softcp_gpu.data.volume_files import holds_volumes
 
 
-class Pairs(Layout):
+class Pairs(ImageLayout):
     """`images/` and `masks/`, here or in the folders of a split; equal stems, or a mask's with a suffix."""
 
     name = "pairs"
@@ -47,14 +35,12 @@ class Pairs(Layout):
         Returns:
             The folder itself without a split, or else those of its subfolders that a split is made of.
         """
-        inner = [(folder, _SPLITS[folder.name.lower()]) for folder in folders(base) if folder.name.lower() in _SPLITS]
-        candidates = [(base, None), *inner]
-        found = [(folder, split) for folder, split in candidates if _has(folder, "images", "masks")]
-        return found[:1] if found and found[0][1] is None else found
+        return split_parts(base, lambda folder: _has(folder, "images", "masks"))
 
     def fits(self, folder: Path) -> bool:
         """See `Layout.fits`."""
-        return bool(self.parts(folder))
+        parts = self.parts(folder)
+        return bool(parts) and not any(holds_volumes(part / "images") for part, _ in parts)
 
     def scan(self, base: Path) -> Listing:
         """See `Layout.scan`."""
@@ -70,7 +56,7 @@ class Pairs(Layout):
         return cases, problems
 
     def targets(self, new_id: str, like: Case, source: Case | None) -> tuple[Path, Path]:
-        """See `Layout.targets`."""
+        """See `ImageLayout.targets`."""
         mask = like.masks[0]
         ending = mask.name[len(like.image.stem) :]  # "_segmentation.png"
         image = like.image.relative_to(like.root).with_name(new_id + like.image.suffix)
@@ -124,7 +110,7 @@ class Kits2d(Pairs):
         return cases, problems
 
     def find_style(self, cases: Iterable[Case]) -> MaskStyle:
-        """See `Layout.find_style`; here the colours are fixed."""
+        """See `ImageLayout.find_style`; here the colours are fixed."""
         return self.style
 
     def read_labels(self, case: Case) -> tuple[np.ndarray, np.ndarray | None]:
@@ -139,7 +125,7 @@ class Kits2d(Pairs):
         return red, blue
 
     def encode_labels(self, like: Case, lesion: np.ndarray, region: np.ndarray | None) -> np.ndarray:
-        """See `Layout.encode_labels`."""
+        """See `ImageLayout.encode_labels`."""
         if region is None or region.shape != lesion.shape:
             found = "none" if region is None else str(region.shape)
             raise DataError(like.root, f"a region (the kidney) of shape {lesion.shape}", found)
@@ -147,7 +133,7 @@ class Kits2d(Pairs):
         return np.where(lesion[:, :, None], red, np.where(region[:, :, None], blue, black))
 
     def targets(self, new_id: str, like: Case, source: Case | None) -> tuple[Path, Path]:
-        """See `Layout.targets`."""
+        """See `ImageLayout.targets`."""
         return super().targets(f"{like.patient}_{new_id}", like, source)
 
 

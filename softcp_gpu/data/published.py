@@ -8,11 +8,11 @@ from pathlib import Path
 from softcp_gpu.data.cases import Case, Listing
 from softcp_gpu.data.errors import DataError, Problem
 from softcp_gpu.data.files import folders, image_files, match
-from softcp_gpu.data.layout import Layout
+from softcp_gpu.data.image_layout import ImageLayout
 from softcp_gpu.data.masks import MaskStyle
 
 
-class Busi(Layout):
+class Busi(ImageLayout):
     """BUSI: a folder per class, in it images with one mask or more, which are united.
 
     A new case goes to the more severe class of its two parents.
@@ -39,7 +39,7 @@ class Busi(Layout):
         return cases, problems
 
     def targets(self, new_id: str, like: Case, source: Case | None) -> tuple[Path, Path]:
-        """See `Layout.targets`."""
+        """See `ImageLayout.targets`."""
         names = [case.image.parent.name for case in (like, source) if case]
         folder = max(names, key=self.classes.index)
         if folder == "normal":
@@ -52,7 +52,7 @@ class Busi(Layout):
         return [inner for inner in folders(folder) if inner.name in self.classes]
 
 
-class Lgg(Layout):
+class Lgg(ImageLayout):
     """LGG (kaggle_3m): a folder per patient, in it numbered slices, each with a mask."""
 
     name = "lgg"
@@ -75,13 +75,13 @@ class Lgg(Layout):
         return cases, problems
 
     def targets(self, new_id: str, like: Case, source: Case | None) -> tuple[Path, Path]:
-        """See `Layout.targets`."""
+        """See `ImageLayout.targets`."""
         folder = like.image.parent.name
         stem = f"{folder}_{new_id}"
         return Path(folder, stem + like.image.suffix), Path(folder, f"{stem}_mask{like.masks[0].suffix}")
 
 
-class Isic(Layout):
+class Isic(ImageLayout):
     """ISIC 2016 to 2018, task or part 1: images in one folder, masks in another, for each part of the challenge."""
 
     name = "isic"
@@ -118,7 +118,7 @@ class Isic(Layout):
         return cases, problems
 
     def targets(self, new_id: str, like: Case, source: Case | None) -> tuple[Path, Path]:
-        """See `Layout.targets`."""
+        """See `ImageLayout.targets`."""
         image, mask = like.image, like.masks[0]
         ending = self.suffix.search(mask.stem)
         name = f"ISIC_{new_id}{ending[0] if ending else ''}{mask.suffix}"
@@ -129,7 +129,7 @@ class Isic(Layout):
         return year[0] if year else "", next(split for word, split in self.splits if f"_{word}_" in folder.name)
 
 
-class Ph2(Layout):
+class Ph2(ImageLayout):
     """PH2: a folder per case with a folder for the image and one for the lesion; the class masks are left alone."""
 
     name = "ph2"
@@ -156,7 +156,7 @@ class Ph2(Layout):
         return cases, problems
 
     def targets(self, new_id: str, like: Case, source: Case | None) -> tuple[Path, Path]:
-        """See `Layout.targets`."""
+        """See `ImageLayout.targets`."""
         image = Path(new_id, f"{new_id}_Dermoscopic_Image", new_id + like.image.suffix)
         return image, Path(new_id, f"{new_id}_lesion", f"{new_id}_lesion{like.masks[0].suffix}")
 
