@@ -64,7 +64,7 @@ def cut_lesions(
     checks.number("margin", margin, 0, 10_000)
     checks.number("min_px", min_px, 1, 1 << 62)
     lesion = _lesion_of(sample, case, checks.labels("lesion_labels", lesion_labels))
-    spacing = None if sample.grid is None else sample.grid.spacing_mm
+    spacing = None if sample.grid is None else tuple(map(float, sample.grid.spacing_mm))
     reach = [math.ceil(margin / step - 1e-6) for step in spacing or (1.0,) * lesion.ndim]
     found = list(_components(lesion))
     kept = [(box, component) for box, component in found if np.count_nonzero(component) >= min_px]
