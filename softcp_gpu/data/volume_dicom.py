@@ -67,7 +67,9 @@ def series_grid(sitk: Any, folder: Path, files: list[Path]) -> Grid:
     off_mm = np.linalg.norm(origins - even, axis=1)
     if step_mm == 0 or off_mm.max() > _OFF * step_mm:
         worst = int(off_mm.argmax())
-        found = f"{files[worst].name} {off_mm[worst]:.3g} mm off"
-        raise DataError(folder, f"{len(files)} slices, one every {step_mm:.4g} mm along their normal", found)
+        steps_mm = np.linalg.norm(np.diff(origins, axis=0), axis=1)
+        expected = f"{len(files)} slices at equal distances along their normal (none missing, no tilt)"
+        between = f"{steps_mm.min():.4g} to {steps_mm.max():.4g} mm between them"
+        raise DataError(folder, expected, f"{between}, {files[worst].name} {off_mm[worst]:.3g} mm off")
     size = (*reader.GetSize()[:2], len(files))
     return Grid(size, (*reader.GetSpacing()[:2], step_mm), tuple(origins[0].tolist()), reader.GetDirection())
