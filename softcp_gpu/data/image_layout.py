@@ -62,6 +62,15 @@ class ImageLayout(Layout):
         seen = Counter(islice(_styles(cases), _GLANCES))
         return seen.most_common(1)[0][0] if seen else self.style
 
+    def label_names(self, cases: Sequence[Case]) -> dict[int, str]:
+        """See `Layout.label_names`. A lesion is 1, or 2 where there is a region, as in `NnunetWriter`."""
+        names = ("lesion",) if self.read_labels(cases[0])[1] is None else ("region", "lesion")
+        return dict(enumerate(names, 1))
+
+    def channel_names(self, case: Case, sample: Sample) -> list[str]:
+        """See `Layout.channel_names`."""
+        return ["red", "green", "blue"] if sample.image.shape[-1] == 3 else ["image"]
+
     def check_header(self, case: Case) -> None:
         """See `Layout.check_header`."""
         check_size(case)

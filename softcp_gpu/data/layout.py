@@ -146,6 +146,29 @@ class Layout(ABC):
         """
         return []
 
+    @abstractmethod
+    def label_names(self, cases: Sequence[Case]) -> dict[int, str]:
+        """Name the classes, for formats that ask for names.
+
+        Args:
+            cases: those that may hold them, one or more.
+
+        Returns:
+            A name for each class id above 0, in ascending order.
+        """
+
+    @abstractmethod
+    def channel_names(self, case: Case, sample: Sample) -> list[str]:
+        """Name the channels, for formats that ask for names.
+
+        Args:
+            case: any case of the data set.
+            sample: its pixels.
+
+        Returns:
+            A name for each channel.
+        """
+
     def cases(self, root: Path | str) -> Listing:
         """List all cases, in natural order.
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from softcp_gpu.data.errors import DataError
 
 SAMPLES = "samples.jsonl"
+OTHER = "other_files.jsonl"
 SUMMARY = "summary.json"
 SPLIT = "split.json"
 SHEET = "contact_sheet.png"
@@ -65,13 +67,14 @@ def check_folder(out: Path, overwrite: bool) -> bool:
         raise DataError(out, "an empty folder or none, or --overwrite to replace an earlier run", "files in it")
     if not (out / SAMPLES).is_file():
         raise DataError(out, f"a folder that an earlier run wrote, with {SAMPLES}", "other files")
-    _listed_files(out)
+    _records(out, SAMPLES)
+    _records(out, OTHER)
     return True
 
 
 def _remove_run(out: Path) -> None:
-    listed, samples = _listed_files(out)
-    own = [out / name for name in (SUMMARY, SPLIT, SHEET)] + listed
+    listed, samples = _records(out, SAMPLES)
+    own = [out / name for name in (SUMMARY, SPLIT, SHEET, OTHER)] + listed + _records(out, OTHER)[0]
     if not (out / SUMMARY).exists():  # cut short: a sample's files are written before its line
         own += [path for path in out.rglob(f"*synth_{samples:06d}*") if not path.is_dir()]
     for path in [*own, out / SAMPLES]:  # the list last: a removal that is cut short can be taken up again
@@ -81,10 +84,12 @@ def _remove_run(out: Path) -> None:
             folder.rmdir()
 
 
-def _listed_files(out: Path) -> tuple[list[Path], int]:
-    """The files of an earlier run's samples, and how many samples it finished."""
+def _records(out: Path, name: str) -> tuple[list[Path], int]:
+    """The files that a list of an earlier run names, and how many whole lines it has."""
+    if not (out / name).exists():
+        return [], 0
     files: list[Path] = []
-    lines = (out / SAMPLES).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    lines = (out / name).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     for number, line in enumerate(lines):
         try:
             record = json.loads(line)
@@ -93,8 +98,8 @@ def _listed_files(out: Path) -> tuple[list[Path], int]:
                 return files, number  # the line that was being written
             record = None
         if not _is_record(record, out):
-            raise DataError(out / SAMPLES, "the record of an earlier run", f"{line[:60]!r} in line {number + 1}")
-        files += [out / name for name in record["files"].values()]
+            raise DataError(out / name, "the record of an earlier run", f"{line[:60]!r} in line {number + 1}")
+        files += [out / file for file in record["files"].values()]
     return files, len(lines)
 
 
@@ -109,6 +114,17 @@ def _is_record(record: Any, out: Path) -> bool:
         if not path.resolve().is_relative_to(out.resolve()) or path.is_dir():
             return False
     return True
+
+
+def append_other(out: Path, paths: Sequence[Path]) -> None:
+    """List files of a run that belong to none of its samples, so that they can be removed with it.
+
+    Args:
+        out: the run's folder.
+        paths: files in it.
+    """
+    for path in paths:
+        append_line(out / OTHER, {"id": path.name, "files": {"file": path.relative_to(out).as_posix()}})
 
 
 def append_line(path: Path, record: dict[str, Any]) -> None:

@@ -129,6 +129,15 @@ class VolumeLayout(Layout):
             if label not in found
         ]
 
+    def label_names(self, cases: Sequence[Case]) -> dict[int, str]:
+        """See `Layout.label_names`. A layout that knows none numbers what the masks hold."""
+        found = set().union(*(ids_in(_read_ids(case)) for case in cases)) - {0}
+        return {label: f"label_{label}" for label in sorted(found)}
+
+    def channel_names(self, case: Case, sample: Sample) -> list[str]:
+        """See `Layout.channel_names`."""
+        return [f"channel_{k}" for k in range(sample.image.shape[-1])]
+
     def save(
         self,
         out_root: Path | str,

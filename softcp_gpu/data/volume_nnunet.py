@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from softcp_gpu.data.cases import Case, Listing
+from softcp_gpu.data.cases import Case, Listing, Sample
 from softcp_gpu.data.errors import DataError, Problem
 from softcp_gpu.data.files import natural, visible
 from softcp_gpu.data.io import replacing
@@ -80,8 +81,9 @@ class NnUnet(VolumeLayout):
                 reason = f"an image without a mask: expected labelsTr/{name}{ending}, found none"
                 problems.append(Problem(next(iter(found.values())), reason))
             elif missing or len(found) > last:
-                what = "a mask without an image" if not found else "a case without all its channels"
-                expected = f"{last} of {DESCRIPTION}, imagesTr/{missing[0]} among them" if missing else str(last)
+                what = "a case with other channels" if found else "a mask without an image"
+                among = f", imagesTr/{missing[0]} among them" if missing else ""
+                expected = f"the {last} channels of {DESCRIPTION}{among}"
                 problems.append(Problem(masks[name], f"{what}: expected {expected}, found {len(found)}"))
             else:
                 first, *rest = (found[k] for k in range(last))
@@ -92,6 +94,17 @@ class NnUnet(VolumeLayout):
         """See `VolumeLayout.roles`."""
         lesion = read_description(root).lesion_labels() if self.lesion is None else self.lesion
         return Roles(lesion, self.region)
+
+    def label_names(self, cases: Sequence[Case]) -> dict[int, str]:
+        """See `Layout.label_names`. Regions of several ids have no name for each."""
+        labels = read_description(cases[0].root).labels
+        if any(len(ids) > 1 for ids in labels.values()):
+            return super().label_names(cases)
+        return {label: name for label, name in sorted((ids[0], name) for name, ids in labels.items())}
+
+    def channel_names(self, case: Case, sample: Sample) -> list[str]:
+        """See `Layout.channel_names`."""
+        return list(read_description(case.root).channels)
 
     def target(self, new_id: str, like: Case, path: Path) -> Path:
         """See `VolumeLayout.target`."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from softcp_gpu.data.cases import Case, Listing
+from softcp_gpu.data.cases import Case, Listing, Sample
 from softcp_gpu.data.errors import Problem
 from softcp_gpu.data.files import VOLUME_SUFFIXES, folders, stem, suffix, visible
 from softcp_gpu.data.volume_layout import VolumeLayout, written_suffix
@@ -45,6 +46,14 @@ class Kits19(VolumeLayout):
             elif mask.is_file():
                 problems.append(Problem(mask, f"a mask without an image: expected {image.name}, found none"))
         return cases, problems
+
+    def label_names(self, cases: Sequence[Case]) -> dict[int, str]:
+        """See `Layout.label_names`."""
+        return {1: "kidney", 2: "tumour"}
+
+    def channel_names(self, case: Case, sample: Sample) -> list[str]:
+        """See `Layout.channel_names`."""
+        return ["CT"]
 
     def target(self, new_id: str, like: Case, path: Path) -> Path:
         """See `VolumeLayout.target`."""
@@ -104,6 +113,10 @@ class Brats(VolumeLayout):
         if name.startswith(folder.name):
             name = new + name[len(folder.name) :]
         return folder.relative_to(like.root).with_name(new) / (name + written_suffix(path))
+
+    def channel_names(self, case: Case, sample: Sample) -> list[str]:
+        """See `Layout.channel_names`."""
+        return list(self._channels(case))
 
     def _case(self, base: Path, folder: Path) -> Case:
         (image, *channels), masks, brains = self._files(folder)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from softcp_gpu.data import Sample
-from softcp_gpu.modules import SoftCP
-from softcp_gpu.types import SoftCPOutput, Status
+from softcp_gpu import checks
+from softcp_gpu.data.cases import Sample
+from softcp_gpu.data.volume_labels import ids_in, marked
+from softcp_gpu.data.volume_orient import oriented_like
+from softcp_gpu.functional.transforms import crop_and_resize
+from softcp_gpu.modules import LesionBank, SoftCP
+from softcp_gpu.types import PasteParams, SoftCPOutput, Status
 
-REGION, LESION = 1, 2  # class ids while pasting: region and lesion go through every transform together
+LESION, REGION = 1, 2  # class ids of an image while pasting: both go through every transform together
+
+Augmentation = Callable[[tuple[int, ...], tuple[int, ...]], SoftCP]  # from class ids of lesions, and further ones
 
 
 class Pasted(NamedTuple):
@@ -21,50 +28,61 @@ class Pasted(NamedTuple):
 
     status: str
     sample: Sample  # the result, in the background's dtype and channels
-    region: np.ndarray | None  # (H, W) bool: what the lesion had to touch
-    source: Sample  # the source as it was pasted: in the background's size, dtype and channels
-    soft_mask: np.ndarray  # (H, W) float32
+    region: np.ndarray | None  # (*axes) bool: what the lesion had to touch
+    source: Sample  # as it was pasted: with the background's dtype, channels and axes
+    soft_mask: np.ndarray  # (*axes) float
     output: SoftCPOutput  # of a batch of one
 
 
 def paste_pair(
-    aug: SoftCP, background: Sample, source: Sample, region: np.ndarray | None, seed: int, device: torch.device
+    make: Augmentation,
+    background: Sample,
+    source: Sample | LesionBank,
+    region: np.ndarray | None,
+    seed: int,
+    device: torch.device,
 ) -> Pasted:
-    """Pastes the lesion of `source` into `background`.
+    """Pastes the lesion of `source`, or one of a bank, into `background`.
 
-    A source of another size is scaled until it fits into the background's frame, centred, its border repeated around
-    it. Sums are rounded, and clipped to what the file's dtype holds.
+    A source image of another size is scaled until it fits into the background's frame, centred, its border repeated
+    around it. A source volume is turned to the background's axes, and its lesion keeps its size in the body. Sums are
+    rounded, and clipped to what the file's dtype holds; where nothing was pasted, values are the background's own.
 
     Args:
-        aug: with `lesion_labels=2`.
-        background, source: the two cases.
-        region: (H, W) bool, what the lesion must touch in the background, or None.
+        make: makes the augmentation for the class ids of a pair; where there are none, `LESION` and `REGION`.
+        background: the case that receives the lesion.
+        source: the case that gives it, or the bank that it is drawn from.
+        region: (*axes) bool, what the lesion must touch in the background, or None.
         seed: of every draw.
         device: where to compute.
 
     Returns:
         The result, or the unchanged background with the status that says why.
     """
-    fitted = fit(source, background)
+    fitted = source if isinstance(source, LesionBank) else fit(source, background)
+    lesions, others = _class_ids(background, fitted)
+    aug = make(lesions, others)
     image, labels = _tensors(background, device)
-    source_image, source_labels = _tensors(fitted, device)
-    place = None if region is None else torch.from_numpy(region)[None].to(device)
-    params = aug.draw(torch.tensor([seed]), image.shape[2:], own_source=True)
-    out = aug.augment(image, labels, place, source_image=source_image, source_mask=source_labels, params=params)
-    limits = np.iinfo(background.image.dtype)
-    pixels = out.image[0].movedim(0, -1).round().clamp(limits.min, limits.max).cpu().numpy()
-    ids = out.mask[0, 0].cpu().numpy()
-    result = Sample(
-        pixels.astype(background.image.dtype),
-        ids == LESION,
-        None if background.region is None else ids == REGION,
-    )
-    return Pasted(Status(int(out.status)).label, result, region, fitted, out.soft_mask[0, 0].cpu().numpy(), out)
+    place = None if region is None else torch.from_numpy(region)[None, None].to(device)
+    given: dict[str, Any] = {}
+    if isinstance(fitted, Sample):
+        given["source_image"], given["source_mask"] = _tensors(fitted, device)
+        given["source_spacing"] = fitted.grid and fitted.grid.spacing_mm
+    params = aug.draw(torch.tensor([seed]), tuple(image.shape[2:]), own_source=True)
+    spacing = background.grid and background.grid.spacing_mm
+    out = aug.augment(image, labels, place, spacing=spacing, params=params, **given)
+    result = _result(background, out, lesions)
+    shown = fitted if isinstance(fitted, Sample) else _drawn(fitted, seed)
+    return Pasted(Status(int(out.status)).label, result, region, shown, out.soft_mask[0, 0].cpu().numpy(), out)
 
 
 def fit(source: Sample, background: Sample) -> Sample:
-    """The source in the size, dtype and channels of the background."""
+    """The source in dtype and channels of the background; an image in its size, a volume on its axes."""
     image, lesion = source.image, source.lesion
+    if background.grid is not None:
+        if image.shape[-1] != background.image.shape[-1]:
+            checks.fail("source", f"{background.image.shape[-1]} channels as the background has", f"{image.shape[-1]}")
+        return oriented_like(source, background.grid)
     if image.dtype != background.image.dtype:  # 8 and 16 bits in one set: full scale stays full scale
         scale = np.iinfo(background.image.dtype).max / np.iinfo(image.dtype).max
         image = (image * scale).round().astype(background.image.dtype)
@@ -90,8 +108,58 @@ def _resize(image: np.ndarray, lesion: np.ndarray, frame: tuple[int, ...]) -> tu
     return pixels[0].movedim(0, -1).numpy().astype(image.dtype), F.pad(marks, pad)[0, 0].numpy() > 0
 
 
+def _class_ids(background: Sample, source: Sample | LesionBank) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The class ids of lesions in both, and the further ones of the background."""
+    if background.labels is None:
+        return (LESION,), (REGION,)
+    lesions, others = set(), set()
+    for sample in (background, source) if isinstance(source, Sample) else (background,):
+        assert sample.labels is not None  # a data set has class ids or has none
+        lesions |= ids_in(sample.labels[sample.lesion])
+        others |= ids_in(sample.labels) - {0}
+    if isinstance(source, LesionBank):
+        lesions |= set(source.classes)
+    return tuple(sorted(lesions)), tuple(sorted(others - lesions))
+
+
 def _tensors(sample: Sample, device: torch.device) -> tuple[Tensor, Tensor]:
-    """(1, C, H, W) float32, and class ids (1, 1, H, W) uint8."""
-    image = torch.from_numpy(sample.image.astype(np.float32)).movedim(-1, 0)[None].to(device)
-    labels = np.where(sample.lesion, LESION, 0 if sample.region is None else sample.region * REGION).astype(np.uint8)
-    return image, torch.from_numpy(labels)[None, None].to(device)
+    """(1, C, *axes) in a float type that holds every value, and class ids (1, 1, *axes)."""
+    exact = np.result_type(sample.image.dtype, np.float32)
+    image = torch.from_numpy(np.moveaxis(sample.image, -1, 0).astype(exact))[None].to(device)
+    labels = sample.labels
+    if labels is None:
+        labels = np.where(sample.lesion, LESION, 0 if sample.region is None else sample.region * REGION)
+    narrow = np.uint8 if labels.max(initial=0) < 256 else np.int32
+    return image, torch.from_numpy(labels.astype(narrow))[None, None].to(device)
+
+
+def _result(background: Sample, out: SoftCPOutput, lesions: tuple[int, ...]) -> Sample:
+    """The result as a sample like the background."""
+    image = np.moveaxis(out.image[0].cpu().numpy(), 0, -1)
+    if background.image.dtype.kind in "iu":
+        limits = np.iinfo(background.image.dtype)
+        image = image.round().clip(limits.min, limits.max)
+    image = image.astype(background.image.dtype)
+    if out.params.background is None and out.params.image is None:
+        image = np.where((out.soft_mask[0, 0] > 0).cpu().numpy()[..., None], image, background.image)
+    ids = out.mask[0, 0].cpu().numpy()
+    if background.labels is None:
+        return Sample(image, ids == LESION, None if background.region is None else ids == REGION)
+    kept = ids.astype(np.result_type(np.min_scalar_type(int(ids.max())), background.labels))
+    region = None if background.region is None else _moved(background.region, out.params)
+    return Sample(image, marked(kept, lesions), region, kept, background.grid)
+
+
+def _moved(region: np.ndarray, params: PasteParams) -> np.ndarray:
+    """The region after the crops of the whole image."""
+    x = torch.from_numpy(region)[None, None]
+    for draws in (params.background, params.image):
+        x = x if draws is None else crop_and_resize(x, draws, "nearest")
+    return x[0, 0].numpy()
+
+
+def _drawn(bank: LesionBank, seed: int) -> Sample:
+    """The lesion that a seed draws from a bank, with the tissue around it."""
+    crop = bank[int(bank.draw(torch.tensor([seed])))]
+    labels = crop.labels[0].cpu().numpy()
+    return Sample(crop.image.movedim(0, -1).cpu().numpy(), labels > 0, labels=labels)

@@ -68,7 +68,7 @@ class Pair(NamedTuple):
     """The two parents of a sample, and the seed of everything else."""
 
     background: Case
-    source: Case
+    source: Case | None  # None: its lesion is drawn from a bank, by the seed
     seed: int
 
 
@@ -81,7 +81,7 @@ class Pairing:
     """
 
     backgrounds: Sequence[Case]
-    sources: Sequence[Case]
+    sources: Sequence[Case]  # none: lesions are drawn from a bank
     seed: int
 
     def draw(self, i: int, attempt: int, skipped: int = 0) -> Pair:
@@ -97,6 +97,8 @@ class Pairing:
         count = len(backgrounds)
         background = backgrounds[self._order(self.seed, i // count, count)[(i + skipped) % count]]
         seed = int(sample_seeds(self.seed, [i]))
+        if not self.sources:
+            return Pair(background, None, int(sample_seeds(seed, [attempt])))
         order = [self.sources[rank] for rank in self._order(seed, 0, len(self.sources))]
         others = [case for case in order if case.id != background.id]
         return Pair(background, others[attempt % len(others)], int(sample_seeds(seed, [attempt])))

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from softcp_gpu import __version__, checks
-from softcp_gpu.data import DataError, Problem, Split, check_sizes, find_layout, manifest
-from softcp_gpu.modules import SoftCP
+from softcp_gpu.data import Case, DataError, Problem, Split, find_layout, manifest
+from softcp_gpu.data.bank_files import load_lesions
+from softcp_gpu.modules import LesionBank, SoftCP
 from softcp_gpu.synthesize.pair import LESION
 from softcp_gpu.synthesize.plan import Pairing, sample_count, sort_out, split_cases
 from softcp_gpu.synthesize.sample import SampleMaker, Shown
+from softcp_gpu.synthesize.save import FORMATS, ForNnunet, SameFormat
 
 
 @dataclass
@@ -43,6 +46,8 @@ def synthesize(
     out: Path | str,
     *,
     layout: str | None = None,
+    lesion_label: Sequence[int] | None = None,
+    region_label: Sequence[int] | None = None,
     ratio: str = "3:1",
     count: int | None = None,
     seed: int = 0,
@@ -50,6 +55,8 @@ def synthesize(
     config: Mapping[str, Any] | None = None,
     split: str = "auto",
     region: str = "auto",
+    bank: Path | str | None = None,
+    format: str = "same",
     overwrite: bool = False,
     on_sample: Callable[[Summary, Shown], None] | None = None,
 ) -> Summary:
@@ -62,6 +69,7 @@ def synthesize(
         data: the data set's folder.
         out: where to; a new or empty folder, neither inside `data` nor around it.
         layout: one of `softcp_gpu.data.LAYOUTS`; None: found by looking.
+        lesion_label, region_label: ids in the masks of volumes, in place of what the layout takes them for.
         ratio: real : synthetic, such as "3:1".
         count: number of samples, instead of a ratio.
         seed: of the run.
@@ -72,6 +80,10 @@ def synthesize(
             file {"train": [...], "val": [...], "test": [...]} with ids or patients.
         region: what a lesion must touch. "auto": the data set's organ if it draws one, else the body in the image,
             found by its brightness, in which the lesion then lies as a whole unless the config says otherwise; "none".
+        bank: folder of a lesion bank that gives the lesions, instead of the data set's own cases; those of patients
+            outside the training part are left out.
+        format: "same": new samples in the data set's own format; "nnunet": the training part and the new samples as a
+            raw data set of nnU-Net, with folds.
         overwrite: may remove what an earlier run wrote to `out`.
         on_sample: called after each sample.
 
@@ -83,24 +95,27 @@ def synthesize(
         ValueError: an argument, or a keyword of the config.
     """
     data, out = Path(data), Path(out)
-    if region not in ("auto", "none"):
-        raise ValueError(f"region: expected 'auto' or 'none', found {region!r}")
+    checks.choice("region", region, ("auto", "none"))
+    checks.choice("format", format, FORMATS)
     config, where = dict(config or {}), choose_device(device)
-    make_augmentation(config)
+    make_augmentation(config, (LESION,), ())
     found = find_layout(data, layout)
+    if lesion_label or region_label:
+        found = found.with_roles(lesion_label or None, region_label or None)
     cases, problems = found.cases(data)
     parts, how = split_cases(cases, split, seed)
-    train, broken = check_sizes(parts.train)
+    train, broken = found.check_headers(parts.train)
     backgrounds, sources, unreadable = sort_out(found, train)
-    pairing = Pairing(backgrounds, sources, seed)
+    lesions = None if bank is None else open_bank(bank, [*parts.val, *parts.test]).to(where)
+    pairing = Pairing(backgrounds, sources if lesions is None else [], seed)
     summary = Summary(found.name, len(train), sample_count(len(train), ratio, count), how)
-    summary.problems += [*problems, *broken, *unreadable]
-    _check_usable(data, pairing, parts, summary)
+    summary.problems += [*problems, *broken, *unreadable, *found.absent_labels(train)]
+    _check_usable(data, pairing, parts, summary, lesions)
     organ = found.read_labels(backgrounds[0])[1] is not None
     summary.region = "none" if region == "none" else "the data set's" if organ else "the body in the image"
     if summary.region == "the body in the image":
         config = {"min_region_overlap": 1.0, **config}
-    aug = make_augmentation(config)
+    make = cache(partial(make_augmentation, config, bank=lesions))
 
     _check_apart(data, out)
     manifest.prepare_folder(out, overwrite)
@@ -108,7 +123,8 @@ def synthesize(
     manifest.write_json(
         out / manifest.SPLIT, {part: [case.id for case in group] for part, group in parts._asdict().items()}
     )
-    maker = SampleMaker(pairing, found, aug, where, out, summary.region)
+    saver = ForNnunet(found, out, backgrounds) if format == "nnunet" else SameFormat(found, out)
+    maker = SampleMaker(pairing, found, make, lesions, where, saver, out, summary.region)
     for number in range(summary.requested):
         made = maker.make(number)
         manifest.append_line(out / manifest.SAMPLES, made.record)
@@ -117,20 +133,33 @@ def synthesize(
         summary.problems = list(dict.fromkeys([*summary.problems, *made.problems]))  # each file is told once
         if on_sample:
             on_sample(summary, made.shown)
-    manifest.write_json(out / manifest.SUMMARY, _report(summary, aug, seed, config, where))
+    saver.finish()
+    manifest.write_json(out / manifest.SUMMARY, _report(summary, make((LESION,), ()), seed, config, where))
     return summary
 
 
-def make_augmentation(config: Mapping[str, Any]) -> SoftCP:
+def make_augmentation(
+    config: Mapping[str, Any],
+    lesion_labels: tuple[int, ...],
+    other_labels: tuple[int, ...],
+    *,
+    bank: LesionBank | None = None,
+) -> SoftCP:
     """SoftCP from its keywords; what it does not know is refused."""
-    for name in ("lesion_labels", "other_labels"):
+    for name in ("lesion_labels", "other_labels", "bank"):
         if name in config:
-            raise ValueError(f"config: expected no {name}, the layout sets the labels, found {config[name]!r}")
+            raise ValueError(f"config: expected no {name}, which the data set and the call set, found {config[name]!r}")
     checks.number("p", config.get("p", 1.0), 0, 1)  # not used here, but the file may be meant for training too
     try:
-        return SoftCP(**{**config, "p": 1.0}, lesion_labels=LESION)
+        return SoftCP(**{**config, "p": 1.0}, lesion_labels=lesion_labels, other_labels=other_labels, bank=bank)
     except TypeError as error:
         raise ValueError(f"config: expected keywords of SoftCP and its transforms, found: {error}") from error
+
+
+def open_bank(folder: Path | str, held_out: Iterable[Case]) -> LesionBank:
+    """A bank without the lesions of those who are not trained on."""
+    names = {name for case in held_out for name in (case.id, case.patient) if name is not None}
+    return LesionBank(load_lesions(folder)).subset(without_patients=names)
 
 
 def choose_device(name: str) -> torch.device:
@@ -146,8 +175,10 @@ def choose_device(name: str) -> torch.device:
     return tensor.device
 
 
-def _check_usable(data: Path, pairing: Pairing, parts: Split, summary: Summary) -> None:
+def _check_usable(data: Path, pairing: Pairing, parts: Split, summary: Summary, bank: LesionBank | None) -> None:
     """At least one pair can be made of what is left."""
+    if bank is not None and pairing.backgrounds:
+        return
     backgrounds, sources = {case.id for case in pairing.backgrounds}, {case.id for case in pairing.sources}
     if backgrounds and sources and len(backgrounds | sources) > 1:
         return

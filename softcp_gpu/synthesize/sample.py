@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from softcp_gpu.data import DataError, Layout, Problem, Sample, manifest
-from softcp_gpu.modules import SoftCP
+from softcp_gpu.modules import LesionBank
 from softcp_gpu.synthesize.foreground import foreground
-from softcp_gpu.synthesize.pair import Pasted, paste_pair
+from softcp_gpu.synthesize.pair import Augmentation, Pasted, paste_pair
 from softcp_gpu.synthesize.plan import Pair, Pairing
+from softcp_gpu.synthesize.save import Saver, patient_of
 
 TRIES = 8  # pairs that are tried for one sample before it is given up
 
@@ -51,8 +52,10 @@ class SampleMaker:
 
     pairing: Pairing
     layout: Layout
-    aug: SoftCP
+    augmentation: Augmentation
+    bank: LesionBank | None  # gives the lesions where the pairing names no source
     device: torch.device
+    saver: Saver
     out: Path
     region: str  # as in `Summary`
 
@@ -64,7 +67,8 @@ class SampleMaker:
         for attempt in range(TRIES):
             pair = self.pairing.draw(number, attempt, skipped)
             last = self._try(new_id, pair)
-            tries.append({"background": pair.background.id, "source": pair.source.id, "status": last.status})
+            source = _source(pair, self.bank)
+            tries.append({"background": pair.background.id, "source": source["id"], "status": last.status})
             problems += [last.problem] if last.problem else []
             skipped += last.bad_background
             if last.saved:
@@ -78,21 +82,48 @@ class SampleMaker:
         except DataError as error:
             return _Try("unreadable", problem=Problem(Path(error.args[0]), str(error)), bad_background=True)
         try:
-            source = self.layout.load(pair.source)
+            source = self._load_source(pair, background)
         except DataError as error:
             return _Try("unreadable", background, problem=Problem(Path(error.args[0]), str(error)))
         place = _place(background, self.region)
-        pasted = paste_pair(self.aug, background, source, place, pair.seed, self.device)
+        pasted = paste_pair(self.augmentation, background, source, place, pair.seed, self.device)
         if pasted.status != "pasted":
             return _Try(pasted.status, background)
         try:
-            return _Try("pasted", background, pasted, _save(new_id, pair, pasted, self.layout, self.out))
+            return _Try("pasted", background, pasted, self._save(new_id, pair, pasted))
         except DataError as error:
             if isinstance(error.__cause__, OSError):  # a full disk, say: no other pair would do better
                 raise
             path = pair.background.image  # the new files have its format
             problem = Problem(path, str(DataError(path, *error.args[1:])))
             return _Try("unwritable", background, problem=problem, bad_background=True)
+
+    def _load_source(self, pair: Pair, background: Sample) -> Sample | LesionBank:
+        if pair.source is None:
+            assert self.bank is not None  # or the pairing would name a source
+            return self.bank
+        source = self.layout.load(pair.source)
+        there, here = source.image.shape[-1], background.image.shape[-1]
+        if source.grid is not None and there != here:
+            raise DataError(pair.source.image, f"{here} channels, as {pair.background.id} has", f"{there}")
+        return source
+
+    def _save(self, new_id: str, pair: Pair, pasted: Pasted) -> dict[str, Any]:
+        """Writes a sample; returns what its record says about it."""
+        source = _source(pair, self.bank)
+        parents = [patient_of(pair.background), source["patient"] or source["id"]]
+        paths = self.saver.save(new_id, pair, parents, pasted.sample)
+        *images, mask = paths
+        names = {"image" if k == 0 else f"image_{k}": path for k, path in enumerate(images)} | {"mask": mask}
+        return {
+            "background": {"id": pair.background.id, "patient": pair.background.patient},
+            "source": source,
+            "seed": pair.seed,
+            "placement": manifest.plain(pasted.output.placement),
+            "params": manifest.plain(pasted.output.params),
+            "files": {kind: path.relative_to(self.out).as_posix() for kind, path in names.items()},
+            "sha256": {kind: manifest.sha256(path) for kind, path in names.items()},
+        }
 
 
 def _place(background: Sample, region: str) -> np.ndarray | None:
@@ -102,17 +133,10 @@ def _place(background: Sample, region: str) -> np.ndarray | None:
     return foreground(background.image) if background.region is None else background.region | background.lesion
 
 
-def _save(new_id: str, pair: Pair, pasted: Pasted, layout: Layout, out: Path) -> dict[str, Any]:
-    """Writes a sample in the data set's own format; returns what its record says about it."""
-    sample = pasted.sample
-    paths = layout.save(out, new_id, pair.background, sample.image, sample.lesion, sample.region, source=pair.source)
-    names = dict(zip(("image", "mask"), paths, strict=True))
-    return {
-        "background": {"id": pair.background.id, "patient": pair.background.patient},
-        "source": {"id": pair.source.id, "patient": pair.source.patient},
-        "seed": pair.seed,
-        "placement": manifest.plain(pasted.output.placement),
-        "params": manifest.plain(pasted.output.params),
-        "files": {kind: path.relative_to(out).as_posix() for kind, path in names.items()},
-        "sha256": {kind: manifest.sha256(path) for kind, path in names.items()},
-    }
+def _source(pair: Pair, bank: LesionBank | None) -> dict[str, Any]:
+    """Who gave the lesion: a case, or a row of a bank with the case that it was cut out of."""
+    if pair.source is not None:
+        return {"id": pair.source.id, "patient": pair.source.patient}
+    assert bank is not None
+    row = int(bank.draw(torch.tensor([pair.seed])))
+    return {"id": bank.entries[row].case, "patient": bank.entries[row].patient, "bank_row": row}

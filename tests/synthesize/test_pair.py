@@ -1,13 +1,15 @@
 """The lesion of one case in another: sizes, depths and channels that differ, and pixels that must not change."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from scipy import ndimage
 
 from softcp_gpu.data import Sample
-from softcp_gpu.modules import SoftCP
 from softcp_gpu.synthesize.pair import fit, paste_pair
+from softcp_gpu.synthesize.run import make_augmentation
 from tests.synthesize import trees
 
 CPU = torch.device("cpu")
@@ -21,7 +23,7 @@ def case(i, shape=(trees.SIDE, trees.SIDE), channels=3, dtype=np.uint8, region=F
 
 
 def paste(background, source, region=None, seed=0, **config):
-    return paste_pair(SoftCP(1.0, lesion_labels=2, **config), background, source, region, seed, CPU)
+    return paste_pair(partial(make_augmentation, config), background, source, region, seed, CPU)
 
 
 def shifted(array, offset):

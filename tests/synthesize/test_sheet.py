@@ -1,5 +1,7 @@
 """The contact sheet: a readable picture in which every panel shows something."""
 
+from functools import partial
+
 import matplotlib
 import numpy as np
 import pytest
@@ -7,8 +9,9 @@ import torch
 from PIL import Image
 
 from softcp_gpu.data import DataError, Sample
-from softcp_gpu.modules import SoftCP
 from softcp_gpu.synthesize.pair import paste_pair
+from softcp_gpu.synthesize.picture import pictures
+from softcp_gpu.synthesize.run import make_augmentation
 from softcp_gpu.synthesize.sample import Shown
 from softcp_gpu.synthesize.sheet import TITLES, draw_sheet
 from tests.synthesize import trees
@@ -21,9 +24,13 @@ def case(i, shape=(64, 64), kind=COLOUR_8, region=False):
     return Sample(trees.picture(i, shape, *kind), lesion, trees.organ(shape) & ~lesion if region else None)
 
 
+def pictures_of(samples):
+    return [picture for sample in samples for picture in pictures(sample)]
+
+
 def shown(number, background, source):
     region = None if background.region is None else background.region | background.lesion
-    pasted = paste_pair(SoftCP(1.0, lesion_labels=2), background, source, region, number, torch.device("cpu"))
+    pasted = paste_pair(partial(make_augmentation, {}), background, source, region, number, torch.device("cpu"))
     return Shown(number, pasted.status, background, pasted)
 
 
@@ -44,7 +51,7 @@ def is_drawn(panel):
 @pytest.mark.parametrize(("kind", "region"), [(GREY_8, True), (COLOUR_8, False), (GREY_16, True)])
 def test_every_panel_of_every_row_shows_something(tmp_path, kind, region):
     samples = [shown(i, case(i, kind=kind, region=region), case(i + 1, kind=kind)) for i in range(2)]
-    draw_sheet(tmp_path / "sheet.png", samples, "two")
+    draw_sheet(tmp_path / "sheet.png", pictures_of(samples), "two")
     with Image.open(tmp_path / "sheet.png") as picture:
         assert picture.format == "PNG"
         assert 900 < picture.width < 2500
@@ -56,7 +63,7 @@ def test_every_panel_of_every_row_shows_something(tmp_path, kind, region):
 
 def test_background_and_result_differ_and_so_do_rows(tmp_path):
     samples = [shown(i, case(i), case(i + 1)) for i in range(2)]
-    draw_sheet(tmp_path / "sheet.png", samples, "two")
+    draw_sheet(tmp_path / "sheet.png", pictures_of(samples), "two")
     rows = list(panels(tmp_path / "sheet.png", 2))
     width = min(panel.shape[1] for row in rows for panel in row)
     height = min(panel.shape[0] for row in rows for panel in row)
@@ -68,7 +75,7 @@ def test_background_and_result_differ_and_so_do_rows(tmp_path):
 def test_the_new_lesion_is_told_from_the_old_one(tmp_path):
     """Who judges a result has to know which lesion was pasted: its outline has a colour of its own."""
     background, source = case(0, kind=GREY_8), case(1, kind=GREY_8)
-    draw_sheet(tmp_path / "sheet.png", [shown(0, background, source)], "one")
+    draw_sheet(tmp_path / "sheet.png", pictures_of([shown(0, background, source)]), "one")
     [row] = panels(tmp_path / "sheet.png", 1)
     result = row[3].reshape(-1, 3)
     colours = result[np.ptp(result, axis=1) > 60]  # a grey image: what has a colour was drawn on it
@@ -78,7 +85,7 @@ def test_the_new_lesion_is_told_from_the_old_one(tmp_path):
 
 def test_large_and_odd_shapes(tmp_path):
     samples = [shown(0, case(0, (40, 160)), case(1, (160, 40))), shown(1, case(2, (500, 300)), case(3))]
-    draw_sheet(tmp_path / "sheet.png", samples, "odd")
+    draw_sheet(tmp_path / "sheet.png", pictures_of(samples), "odd")
     with Image.open(tmp_path / "sheet.png") as picture:
         assert picture.width * picture.height < 4_000_000
 
@@ -88,31 +95,31 @@ def test_the_smallest_images(tmp_path, shape):
     background = Sample(np.full((*shape, 1), 90, np.uint8), np.zeros(shape, bool))
     source = Sample(np.full((*shape, 1), 200, np.uint8), np.zeros(shape, bool))
     background.lesion.flat[0] = source.lesion.flat[-1] = True
-    draw_sheet(tmp_path / "sheet.png", [shown(0, background, source)], "small")
+    draw_sheet(tmp_path / "sheet.png", pictures_of([shown(0, background, source)]), "small")
     assert (tmp_path / "sheet.png").is_file()
 
 
 def test_even_images_and_full_masks(tmp_path):
     background = Sample(np.zeros((32, 32, 1), np.uint8), np.zeros((32, 32), bool))
     source = Sample(np.zeros((32, 32, 1), np.uint8), np.ones((32, 32), bool))
-    draw_sheet(tmp_path / "sheet.png", [shown(0, background, source)], "even")
+    draw_sheet(tmp_path / "sheet.png", pictures_of([shown(0, background, source)]), "even")
     assert (tmp_path / "sheet.png").is_file()
 
 
 def test_samples_without_a_result_are_passed_over(tmp_path):
     failed = Shown(0, "no_legal_place", case(0), None)
-    draw_sheet(tmp_path / "both.png", [failed, shown(1, case(1), case(2))], "one of two")
-    draw_sheet(tmp_path / "one.png", [shown(1, case(1), case(2))], "one of two")
+    draw_sheet(tmp_path / "both.png", pictures_of([failed, shown(1, case(1), case(2))]), "one of two")
+    draw_sheet(tmp_path / "one.png", pictures_of([shown(1, case(1), case(2))]), "one of two")
     assert (tmp_path / "both.png").read_bytes() == (tmp_path / "one.png").read_bytes()
-    draw_sheet(tmp_path / "none.png", [failed], "none")
+    draw_sheet(tmp_path / "none.png", pictures_of([failed]), "none")
     assert (tmp_path / "none.png").is_file()
 
 
 def test_the_same_samples_make_the_same_bytes_whatever_the_reader_has_set(tmp_path):
     samples = [shown(0, case(0), case(1))]
-    draw_sheet(tmp_path / "a.png", samples, "one")
+    draw_sheet(tmp_path / "a.png", pictures_of(samples), "one")
     with matplotlib.rc_context({"savefig.facecolor": "red", "image.origin": "lower", "font.size": 20}):
-        draw_sheet(tmp_path / "b.png", samples, "one")
+        draw_sheet(tmp_path / "b.png", pictures_of(samples), "one")
         assert matplotlib.rcParams["font.size"] == 20
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
@@ -120,5 +127,5 @@ def test_the_same_samples_make_the_same_bytes_whatever_the_reader_has_set(tmp_pa
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(DataError, match="file"):
-        draw_sheet(tmp_path / "file" / "sheet.png", [shown(0, case(0), case(1))], "one")
+        draw_sheet(tmp_path / "file" / "sheet.png", pictures_of([shown(0, case(0), case(1))]), "one")
     assert (tmp_path / "file").read_text() == "mine"

@@ -1,0 +1,44 @@
+"""What a run may start from besides a data set: a file of keywords, and phantoms."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from softcp_gpu import phantoms
+from softcp_gpu.data import LAYOUTS, Case, manifest, write_image, write_mask
+
+_TRANSFORMS = ("object_transform", "background_transform", "image_transform")
+
+
+def read_config(path: Path | None) -> dict[str, Any]:
+    """Keywords of SoftCP from a TOML or JSON file; TOML has no null, so the word "none" turns a transform off."""
+    if path is None:
+        return {}
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"config: expected a TOML or JSON file, found {path} ({error})") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"config: expected keywords and values, found {type(content).__name__} in {path}")
+    return {name: None if name in _TRANSFORMS and value == "none" else value for name, value in content.items()}
+
+
+def write_phantoms(folder: Path, count: int, size: int, seed: int) -> None:
+    """Writes phantoms as a data set of slices, four to a patient, with red lesions in blue organs.
+
+    They are recorded as a run's samples are, each before it is written, so that only they are ever overwritten.
+    """
+    image, mask, region = phantoms.batch(count, (size, size), seed=seed)
+    pixels = (image * 255).round().clamp(0, 255).byte().movedim(1, -1).numpy()
+    for i in range(count):
+        path = folder / "images" / f"case{i // 4:03d}_{i % 4}.png"
+        target = folder / "masks" / path.name
+        files = {"image": f"images/{path.name}", "mask": f"masks/{path.name}"}
+        manifest.append_line(folder / manifest.SAMPLES, {"id": path.stem, "files": files})
+        like = Case(path.stem, path, (target,), "kits2d", folder)
+        write_image(path, pixels[i])
+        write_mask(target, LAYOUTS["kits2d"].encode_labels(like, mask[i, 0].bool().numpy(), region[i, 0].numpy()))
