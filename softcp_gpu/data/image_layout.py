@@ -16,8 +16,9 @@ from softcp_gpu import checks
 from softcp_gpu.data.cases import Case, Listing, Sample, check_size
 from softcp_gpu.data.errors import DataError
 from softcp_gpu.data.io import read_image, write_image
-from softcp_gpu.data.layout import Layout, check_new_id, inside
+from softcp_gpu.data.layout import Layout
 from softcp_gpu.data.masks import BLACK_AND_WHITE, MaskStyle, mask_style, read_mask, write_mask
+from softcp_gpu.data.new_case import check_new_id, inside
 
 _GLANCES = 5  # published sets have odd masks here and there, but not many
 

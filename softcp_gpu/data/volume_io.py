@@ -55,7 +55,7 @@ def read_volume(path: Path | str) -> Volume:
         path: a NIfTI (.nii, .nii.gz), NRRD or MetaImage (.mha, .mhd) file, or a folder with one DICOM series.
 
     Returns:
-        Values (D, H, W) and grid.
+        Values (D, H, W) and grid. NaN and infinity in a NIfTI file are 0 here, as everywhere in ITK.
 
     Raises:
         DataError: as `read_header`, or the file is cut off or damaged.

@@ -15,7 +15,8 @@ from softcp_gpu.data.cases import Case, Listing, Sample
 from softcp_gpu.data.errors import DataError, Problem
 from softcp_gpu.data.files import suffix
 from softcp_gpu.data.grid import check_same_grid
-from softcp_gpu.data.layout import Layout, check_new_id, inside
+from softcp_gpu.data.layout import Layout
+from softcp_gpu.data.new_case import check_new_id, inside
 from softcp_gpu.data.volume_io import (
     WRITTEN,
     Volume,

@@ -35,6 +35,12 @@ class TestReading:
         assert volume.grid.spacing_mm == pytest.approx((5.0, 0.8, 0.703125))
         assert read_header(path).dtype == dtype
 
+    def test_nan_in_a_nifti_file_is_0_and_elsewhere_stays(self, tmp_path):
+        values = values_of("float32")
+        values[1, 1, 1:3] = np.nan, np.inf
+        assert read_volume(put(tmp_path / "a.nii", values)).values[1, 1, 1:3].tolist() == [0, 0]
+        assert np.array_equal(read_volume(put(tmp_path / "a.nrrd", values)).values, values, equal_nan=True)
+
     def test_a_dicom_series_is_in_the_order_of_its_slices_and_in_hounsfield_units(self, tmp_path):
         values = values_of("int16")
         folder = put_series(tmp_path / "1.2.840", values, direction=oblique())
