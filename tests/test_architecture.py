@@ -23,7 +23,7 @@ MAY_IMPORT = {  # part -> the parts that it may import besides itself
     "collate": BASE | {"modules"},
     "reference": {"types"},
     "data": BASE,
-    "synthesize": BASE | {"modules", "data", "sampling", "phantoms"},
+    "synthesize": BASE | {"functional", "modules", "data", "sampling", "phantoms"},
     "integrations": BASE | {"modules", "functional", "data"},
     "__init__": BASE | {"modules", "functional", "sampling", "phantoms", "collate"},
 }

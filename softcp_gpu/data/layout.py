@@ -20,6 +20,8 @@ class Layout(ABC):
     name: ClassVar[str]
     expects: ClassVar[str]
     """The layout in one line, for error messages and help texts."""
+    descriptions: ClassVar[tuple[str, ...]] = ()
+    """Names of files that `save` keeps beside the cases."""
 
     @abstractmethod
     def fits(self, folder: Path) -> bool:

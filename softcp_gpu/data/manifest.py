@@ -76,7 +76,8 @@ def _remove_run(out: Path) -> None:
     listed, samples = _records(out, SAMPLES)
     own = [out / name for name in (SUMMARY, SPLIT, SHEET, OTHER)] + listed + _records(out, OTHER)[0]
     if not (out / SUMMARY).exists():  # cut short: a sample's files are written before its line
-        own += [path for path in out.rglob(f"*synth_{samples:06d}*") if not path.is_dir()]
+        cut = f"synth_{samples:06d}"
+        own += [path for path in out.rglob("*") if cut in str(path.relative_to(out)) and not path.is_dir()]
     for path in [*own, out / SAMPLES]:  # the list last: a removal that is cut short can be taken up again
         path.unlink(missing_ok=True)
     for folder in sorted({parent for path in own for parent in path.parents if out in parent.parents}, reverse=True):
@@ -104,11 +105,11 @@ def _records(out: Path, name: str) -> tuple[list[Path], int]:
 
 
 def _is_record(record: Any, out: Path) -> bool:
-    """Whether a run wrote this: the files lie inside the folder and bear the sample's name."""
+    """Whether a run wrote this: the files lie inside the folder and bear the sample's name, or their folder does."""
     if not isinstance(record, dict) or not isinstance(record.get("files"), dict):
         return False
     for name in record["files"].values():
-        if not isinstance(name, str) or "\0" in name or str(record.get("id")) not in Path(name).name:
+        if not isinstance(name, str) or "\0" in name or not any(str(record.get("id")) in x for x in Path(name).parts):
             return False
         path = out / name
         if not path.resolve().is_relative_to(out.resolve()) or path.is_dir():

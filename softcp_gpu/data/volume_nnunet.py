@@ -60,6 +60,7 @@ class NnUnet(VolumeLayout):
 
     name = "nnunet"
     expects = f"imagesTr/CASE_0000.nii.gz, ..., labelsTr/CASE.nii.gz and {DESCRIPTION}"
+    descriptions = (DESCRIPTION,)
     channel = re.compile(r"(.+)_(\d{4})")
 
     def fits(self, folder: Path) -> bool:

@@ -32,6 +32,8 @@ class Pasted(NamedTuple):
     source: Sample  # as it was pasted: with the background's dtype, channels and axes
     soft_mask: np.ndarray  # (*axes) float
     output: SoftCPOutput  # of a batch of one
+    lesion_labels: tuple[int, ...]  # class ids that were lesions
+    other_labels: tuple[int, ...]  # class ids that were there besides
 
 
 def paste_pair(
@@ -73,7 +75,8 @@ def paste_pair(
     out = aug.augment(image, labels, place, spacing=spacing, params=params, **given)
     result = _result(background, out, lesions)
     shown = fitted if isinstance(fitted, Sample) else _drawn(fitted, seed)
-    return Pasted(Status(int(out.status)).label, result, region, shown, out.soft_mask[0, 0].cpu().numpy(), out)
+    soft = out.soft_mask[0, 0].cpu().numpy()
+    return Pasted(Status(int(out.status)).label, result, region, shown, soft, out, lesions, others)
 
 
 def fit(source: Sample, background: Sample) -> Sample:

@@ -11,7 +11,7 @@ from softcp_gpu.synthesize.pair import Pasted
 from softcp_gpu.synthesize.sample import Shown
 
 _PLANES = ("z", "y", "x")
-_OUTLIERS = (0.5, 99.5)  # percentiles: a metal clip or the couch's air would leave no grey levels for tissue
+_TISSUE = (1, 99)  # percentiles of what is near a lesion; air and metal would leave no grey levels for it
 
 
 class Picture(NamedTuple):
@@ -83,7 +83,8 @@ def _picture(
 
     images = cut(background.image), cut_source(pasted.source.image), cut(pasted.sample.image)
     fresh = cut(new)
-    shades = _grey(images, outliers=here is not None)
+    near = None if here is None else (cut(pasted.soft_mask) > 0, cut_source(pasted.source.lesion))
+    shades = _grey(images, near)
     return Picture(
         title,
         aspect,
@@ -97,15 +98,39 @@ def _picture(
     )
 
 
-def _grey(images: tuple[np.ndarray, ...], *, outliers: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Grey levels, the same for all pictures of a row, so that they can be compared; of many channels the first."""
-    images = tuple(x if x.shape[-1] == 3 and not outliers else x[..., 0] for x in images)
-    values = np.concatenate([x.ravel() for x in images[:2]])  # background and source
-    low, high = np.percentile(values, _OUTLIERS) if outliers else (values.min(), values.max())
-    low, high = float(low), float(high)
+def _grey(
+    images: tuple[np.ndarray, ...], near: tuple[np.ndarray, np.ndarray] | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Grey levels, the same for all pictures of a row, so that they can be compared.
+
+    Args:
+        images: background, source and result, (H, W, C).
+        near: of a volume, where the lesion lies in background and source: the window is that of the tissue there, and
+            of many channels the first is shown. Of an image: None.
+    """
+    if near is None:
+        images = tuple(x if x.shape[-1] == 3 else x[..., 0] for x in images)
+        values = np.concatenate([x.ravel() for x in images[:2]])
+        low, high = float(values.min()), float(values.max())
+    else:
+        images = tuple(x[..., 0] for x in images)
+        parts = [x[surroundings(mask)].ravel() for x, mask in zip(images, near, strict=False)]
+        low, high = (float(x) for x in np.percentile(np.concatenate(parts), _TISSUE))
+        low, high = low - (high - low) / 2, high + (high - low) / 2
     width = high - low if high > low else 1.0
     background, source, result = (((x.astype(np.float32) - low) / width).clip(0, 1) for x in images)
     return background, source, result
+
+
+def surroundings(mask: np.ndarray) -> tuple[slice, slice]:
+    """The box of a mask (H, W) and half as much again around it; everything, if it is empty."""
+    spans = []
+    for axis in (0, 1):
+        hit = np.flatnonzero(mask.any(axis=1 - axis))
+        first, last = (int(hit[0]), int(hit[-1]) + 1) if hit.size else (0, mask.shape[axis])
+        spare = max(8, (last - first) // 2)
+        spans.append(slice(max(0, first - spare), min(mask.shape[axis], last + spare)))
+    return spans[0], spans[1]
 
 
 def _middle(mask: np.ndarray) -> list[int]:

@@ -64,6 +64,27 @@ def sort_out(layout: Layout, cases: Sequence[Case]) -> tuple[list[Case], list[Ca
     return usable, sources, problems
 
 
+class Selection(NamedTuple):
+    """What may be used of a data set."""
+
+    parts: Split
+    how: str  # it was divided, in words
+    train: list[Case]
+    backgrounds: list[Case]
+    sources: list[Case]
+    problems: list[Problem]
+
+
+def select_cases(layout: Layout, data: Path, split: str, seed: int) -> Selection:
+    """Lists a data set, divides it, and looks at the headers and masks of its training part."""
+    cases, problems = layout.cases(data)
+    parts, how = split_cases(cases, split, seed)
+    train, broken = layout.check_headers(parts.train)
+    backgrounds, sources, unreadable = sort_out(layout, train)
+    absent = layout.absent_labels(train)
+    return Selection(parts, how, train, backgrounds, sources, [*problems, *broken, *unreadable, *absent])
+
+
 class Pair(NamedTuple):
     """The two parents of a sample, and the seed of everything else."""
 

@@ -13,11 +13,11 @@ from typing import Any
 import torch
 
 from softcp_gpu import __version__, checks
-from softcp_gpu.data import Case, DataError, Problem, Split, find_layout, manifest
+from softcp_gpu.data import Case, DataError, Problem, find_layout, manifest
 from softcp_gpu.data.bank_files import load_lesions
 from softcp_gpu.modules import LesionBank, SoftCP
 from softcp_gpu.synthesize.pair import LESION
-from softcp_gpu.synthesize.plan import Pairing, sample_count, sort_out, split_cases
+from softcp_gpu.synthesize.plan import Pairing, Selection, sample_count, select_cases
 from softcp_gpu.synthesize.sample import SampleMaker, Shown
 from softcp_gpu.synthesize.save import FORMATS, ForNnunet, SameFormat
 
@@ -102,28 +102,27 @@ def synthesize(
     found = find_layout(data, layout)
     if lesion_label or region_label:
         found = found.with_roles(lesion_label or None, region_label or None)
-    cases, problems = found.cases(data)
-    parts, how = split_cases(cases, split, seed)
-    train, broken = found.check_headers(parts.train)
-    backgrounds, sources, unreadable = sort_out(found, train)
+    chosen = select_cases(found, data, split, seed)
+    parts = chosen.parts
     lesions = None if bank is None else open_bank(bank, [*parts.val, *parts.test]).to(where)
-    pairing = Pairing(backgrounds, sources if lesions is None else [], seed)
-    summary = Summary(found.name, len(train), sample_count(len(train), ratio, count), how)
-    summary.problems += [*problems, *broken, *unreadable, *found.absent_labels(train)]
-    _check_usable(data, pairing, parts, summary, lesions)
-    organ = found.read_labels(backgrounds[0])[1] is not None
+    real = len(chosen.train)
+    summary = Summary(found.name, real, sample_count(real, ratio, count), chosen.how, problems=chosen.problems)
+    _check_usable(data, chosen, lesions)
+    organ = found.read_labels(chosen.backgrounds[0])[1] is not None
     summary.region = "none" if region == "none" else "the data set's" if organ else "the body in the image"
     if summary.region == "the body in the image":
         config = {"min_region_overlap": 1.0, **config}
-    make = cache(partial(make_augmentation, config, bank=lesions))
-
     _check_apart(data, out)
+    saver = ForNnunet(found, out, chosen.backgrounds) if format == "nnunet" else SameFormat(found, out)
+
     manifest.prepare_folder(out, overwrite)
     (out / manifest.SAMPLES).touch()
     manifest.write_json(
         out / manifest.SPLIT, {part: [case.id for case in group] for part, group in parts._asdict().items()}
     )
-    saver = ForNnunet(found, out, backgrounds) if format == "nnunet" else SameFormat(found, out)
+    summary.problems += saver.start()
+    pairing = Pairing(chosen.backgrounds, chosen.sources if lesions is None else [], seed)
+    make = cache(partial(make_augmentation, config, bank=lesions))
     maker = SampleMaker(pairing, found, make, lesions, where, saver, out, summary.region)
     for number in range(summary.requested):
         made = maker.make(number)
@@ -134,7 +133,7 @@ def synthesize(
         if on_sample:
             on_sample(summary, made.shown)
     saver.finish()
-    manifest.write_json(out / manifest.SUMMARY, _report(summary, make((LESION,), ()), seed, config, where))
+    manifest.write_json(out / manifest.SUMMARY, _report(summary, seed, config, where))
     return summary
 
 
@@ -175,19 +174,17 @@ def choose_device(name: str) -> torch.device:
     return tensor.device
 
 
-def _check_usable(data: Path, pairing: Pairing, parts: Split, summary: Summary, bank: LesionBank | None) -> None:
+def _check_usable(data: Path, chosen: Selection, bank: LesionBank | None) -> None:
     """At least one pair can be made of what is left."""
-    if bank is not None and pairing.backgrounds:
+    backgrounds, sources = {case.id for case in chosen.backgrounds}, {case.id for case in chosen.sources}
+    if backgrounds and (bank is not None or (sources and len(backgrounds | sources) > 1)):
         return
-    backgrounds, sources = {case.id for case in pairing.backgrounds}, {case.id for case in pairing.sources}
-    if backgrounds and sources and len(backgrounds | sources) > 1:
-        return
-    counts = ", ".join(f"{len(group)} {part}" for part, group in parts._asdict().items())
-    reasons = "".join(f"; {problem}" for problem in summary.problems[:3])
+    counts = ", ".join(f"{len(group)} {part}" for part, group in chosen.parts._asdict().items())
+    reasons = "".join(f"; {problem}" for problem in chosen.problems[:3])
     raise DataError(
         data,
         "a background and another case with a lesion to paste, in the training part",
-        f"{len(backgrounds)} and {len(sources)} (split: {summary.split}; {counts}{reasons})",
+        f"{len(backgrounds)} and {len(sources)} (split: {chosen.how}; {counts}{reasons})",
     )
 
 
@@ -197,9 +194,7 @@ def _check_apart(data: Path, out: Path) -> None:
         raise DataError(out, "an output folder apart from the data set", f"{data} inside or around it")
 
 
-def _report(
-    summary: Summary, aug: SoftCP, seed: int, config: Mapping[str, Any], device: torch.device
-) -> dict[str, Any]:
+def _report(summary: Summary, seed: int, config: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
     return {
         "softcp_gpu": __version__,
         "layout": summary.layout,
@@ -208,7 +203,7 @@ def _report(
         "seed": seed,
         "device": str(device),
         "config": json.loads(json.dumps(dict(config), default=repr)),  # it may hold modules
-        "augmentation": repr(aug).splitlines(),
+        "augmentation": repr(make_augmentation(config, (LESION,), ())).splitlines(),  # each sample names its labels
         "real": summary.real,
         "requested": summary.requested,
         "written": summary.written,

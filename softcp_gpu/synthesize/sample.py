@@ -119,6 +119,8 @@ class SampleMaker:
             "background": {"id": pair.background.id, "patient": pair.background.patient},
             "source": source,
             "seed": pair.seed,
+            "lesion_labels": list(pasted.lesion_labels),
+            "other_labels": list(pasted.other_labels),
             "placement": manifest.plain(pasted.output.placement),
             "params": manifest.plain(pasted.output.params),
             "files": {kind: path.relative_to(self.out).as_posix() for kind, path in names.items()},

@@ -9,8 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
-from softcp_gpu.data import Case, Layout, Sample, manifest
+from softcp_gpu.data import Case, DataError, Layout, Problem, Sample, manifest
 from softcp_gpu.data.nnunet_export import NnunetWriter
+from softcp_gpu.data.volume_labels import ids_in
 from softcp_gpu.synthesize.plan import Pair
 
 FORMATS = ("same", "nnunet")
@@ -18,6 +19,9 @@ FORMATS = ("same", "nnunet")
 
 class Saver(Protocol):
     """Writes samples, one by one."""
+
+    def start(self) -> list[Problem]:
+        """Called before the first sample; returns what is wrong with real cases."""
 
     def save(self, new_id: str, pair: Pair, parents: Sequence[str], sample: Sample) -> list[Path]:
         """Write a sample that shows these patients; returns its files, image first, label last."""
@@ -36,6 +40,11 @@ class SameFormat:
 
     def __init__(self, layout: Layout, out: Path) -> None:
         self.layout, self.out = layout, out
+
+    def start(self) -> list[Problem]:
+        """See `Saver.start`. A layout may keep a description, which belongs to no sample."""
+        manifest.append_other(self.out, [self.out / name for name in self.layout.descriptions])
+        return []
 
     def save(self, new_id: str, pair: Pair, parents: Sequence[str], sample: Sample) -> list[Path]:
         """See `Saver.save`."""
@@ -56,32 +65,59 @@ class ForNnunet:
         layout: of the data set.
         out: the new set's folder.
         real: the cases that nnU-Net is to train and validate on.
+
+    Raises:
+        DataError: fewer than two patients, one to train on and one to validate on.
     """
 
     def __init__(self, layout: Layout, out: Path, real: Sequence[Case]) -> None:
-        self.out, self.patients = out, {patient_of(case) for case in real}
-        first, names = layout.load(real[0]), layout.label_names(real)
-        self.ids = np.zeros(max(names) + 1, np.uint8 if max(names) < 256 else np.uint16)
-        self.ids[list(names)] = range(1, len(names) + 1)
-        labels = {"background": 0, **{name: number for number, name in enumerate(names.values(), 1)}}
-        ending = ".png" if first.grid is None else ".nii.gz"
-        self.writer = NnunetWriter(out, layout.channel_names(real[0], first), labels, ending)
-        for case in real:
-            paths = self.writer.add_real(case.id, patient_of(case), self._renumbered(layout.load(case)))
-            manifest.append_other(out, paths)
+        if len({patient_of(case) for case in real}) < 2:
+            raise DataError(real[0].root, "two patients or more, for folds", f"only {patient_of(real[0])}")
+        self.layout, self.out, self.real = layout, out, real
+        self.names, first = layout.label_names(real), layout.load(real[0])
+        self.number = {0: 0, **{label: number for number, label in enumerate(self.names, 1)}}
+        self.channels = layout.channel_names(real[0], first)
+        self.ending = ".png" if first.grid is None else ".nii.gz"
+        self.patients: set[str] = set()  # of the cases that were written
+
+    def start(self) -> list[Problem]:
+        """See `Saver.start`. Writes the real cases; what nnU-Net would refuse is left out."""
+        labels = {"background": 0, **{name: self.number[label] for label, name in self.names.items()}}
+        self.writer = NnunetWriter(self.out, self.channels, labels, self.ending)
+        problems = []
+        manifest.append_other(self.out, [self.out / "dataset.json", self.out / "splits_final.json"])
+        for case in self.real:
+            try:
+                sample = self._renumbered(case.masks[0], self.layout.load(case))
+                paths = self.writer.add_real(case.id, patient_of(case), sample)
+            except DataError as error:
+                problems.append(Problem(case.image, str(error)))
+                continue
+            manifest.append_other(self.out, paths)
+            self.patients.add(patient_of(case))
+        return problems
 
     def save(self, new_id: str, pair: Pair, parents: Sequence[str], sample: Sample) -> list[Path]:
         """See `Saver.save`."""
         known = [patient for patient in parents if patient in self.patients]  # a bank may be of other people
-        return self.writer.add_synthetic(new_id, known, self._renumbered(sample))
+        if not known:
+            raise DataError(pair.background.image, "a background that is a real case of the new set", "one left out")
+        return self.writer.add_synthetic(new_id, known, self._renumbered(pair.background.masks[0], sample))
 
     def finish(self) -> None:
         """See `Saver.finish`."""
-        manifest.append_other(self.out, [self.out / "dataset.json", self.out / "splits_final.json"])
         self.writer.finish()
 
-    def _renumbered(self, sample: Sample) -> Sample:
-        return sample if sample.labels is None else replace(sample, labels=self.ids[sample.labels])
+    def _renumbered(self, mask: Path, sample: Sample) -> Sample:
+        if sample.labels is None:
+            return sample
+        found = ids_in(sample.labels)
+        if unknown := found - self.number.keys():
+            known, there = (", ".join(map(str, sorted(ids))) for ids in (self.number, unknown))
+            raise DataError(mask, f"the labels {known}", there)
+        table = np.zeros(max(found) + 1, np.uint16)
+        table[list(found)] = [self.number[label] for label in found]
+        return replace(sample, labels=table[sample.labels])
 
 
 def patient_of(case: Case) -> str:

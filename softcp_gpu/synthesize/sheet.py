@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from softcp_gpu.data.io import replacing
-from softcp_gpu.synthesize.picture import Picture
+from softcp_gpu.synthesize.picture import Picture, surroundings
 
 TITLES = ("background", "source", "soft mask", "result and label", "result, magnified")
 _PASTED, _OWN, _REGION = "#ffd400", "#ff5cc8", "#37a7ff"  # apart for the colour-blind as well
@@ -61,7 +61,7 @@ def _draw_row(line: Sequence[Axes], row: Picture) -> None:
     _image(line[3], row.result, row.aspect)
     _contour(line[3], row.kept, _OWN)
     _contour(line[3], row.new, _PASTED)
-    _image(line[4], row.result[_surroundings(row.soft_mask)], row.aspect)
+    _image(line[4], row.result[surroundings(row.soft_mask)], row.aspect)
     where = line[0].transAxes
     line[0].text(0, 1, row.title, color="white", backgroundcolor="black", va="top", transform=where)
 
@@ -80,14 +80,3 @@ def _contour(axes: Axes, mask: np.ndarray | None, colour: str) -> None:
         np.arange(-1, width + 1), np.arange(-1, height + 1), np.pad(mask, 1), levels=[0.5], colors=[colour]
     )
     drawn.set(linewidths=1, path_effects=_HALO)
-
-
-def _surroundings(soft_mask: np.ndarray) -> tuple[slice, slice]:
-    """The pasted place and half as much again around it."""
-    spans = []
-    for axis in (0, 1):
-        hit = np.flatnonzero(soft_mask.any(axis=1 - axis))
-        first, last = (int(hit[0]), int(hit[-1]) + 1) if hit.size else (0, soft_mask.shape[axis])
-        spare = max(8, (last - first) // 2)
-        spans.append(slice(max(0, first - spare), min(soft_mask.shape[axis], last + spare)))
-    return spans[0], spans[1]

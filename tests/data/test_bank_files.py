@@ -82,6 +82,12 @@ class TestCut:
                 stop = np.minimum(pixels.max(0) + 1 + steps, lesion.shape)
                 assert place(crop) == tuple(map(slice, first, stop))
 
+    def test_a_margin_of_eleven_steps_is_not_twelve(self):
+        lesion = np.zeros((40, 40), dtype=bool)
+        lesion[20, 20] = True
+        [crop], _ = cut_lesions(sample_of(lesion, spacing=(0.1, 0.1)), "a", margin=1.1)  # divided, 11.000000000000002
+        assert crop.image.shape == (1, 23, 23)
+
     def test_another_lesion_in_the_margin_is_tissue_and_no_label(self):
         lesion = np.zeros((9, 9), dtype=bool)
         lesion[2, 2] = lesion[2, 5] = True
@@ -106,7 +112,8 @@ class TestCut:
 
     def test_a_lesion_knows_where_it_comes_from_and_the_range_of_the_whole_image(self):
         sample = sample_of(blobs((3, 20, 30)), channels=2, spacing=(5.0, 0.6, 0.5))
-        crops, _ = cut_lesions(sample, "case", "patient", margin=3)
+        upside_down = replace(sample, image=sample.image[::-1])  # the last slice is the darkest
+        crops, _ = cut_lesions(upside_down, "case", "patient", margin=3)
         for crop in crops:
             assert (crop.case, crop.patient, crop.spacing_mm) == ("case", "patient", (5.0, 0.6, 0.5))
             assert crop.value_range.tolist() == [[0, 3598], [1, 3599]]
