@@ -82,11 +82,11 @@ class TestCut:
                 stop = np.minimum(pixels.max(0) + 1 + steps, lesion.shape)
                 assert place(crop) == tuple(map(slice, first, stop))
 
-    def test_a_margin_of_eleven_steps_is_not_twelve(self):
+    def test_a_margin_of_seven_steps_is_not_eight(self):
         lesion = np.zeros((40, 40), dtype=bool)
         lesion[20, 20] = True
-        [crop], _ = cut_lesions(sample_of(lesion, spacing=(0.1, 0.1)), "a", margin=1.1)  # divided, 11.000000000000002
-        assert crop.image.shape == (1, 23, 23)
+        [crop], _ = cut_lesions(sample_of(lesion, spacing=(0.3, 0.3)), "a", margin=2.1)  # divided, 7.000000000000001
+        assert crop.image.shape == (1, 15, 15)
 
     def test_another_lesion_in_the_margin_is_tissue_and_no_label(self):
         lesion = np.zeros((9, 9), dtype=bool)
