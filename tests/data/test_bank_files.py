@@ -454,7 +454,10 @@ class TestBuild:
             build_bank(None, [case_of("a")], bank)
 
     @pytest.mark.real_data
-    @pytest.mark.parametrize(("name", "patients"), [("lgg", 3), ("kits19_2d_slices", 5)])
+    @pytest.mark.parametrize(
+        ("name", "patients"),
+        [("lgg", 3), ("kits19_2d_slices", 5), pytest.param("brats2015_deepmedic", 2, marks=pytest.mark.slow)],
+    )
     def test_a_real_set_becomes_a_bank(self, real_data, tmp_path, name, patients):
         if not (real_data / name).is_dir():
             pytest.skip(f"no real data: {real_data / name} is not a folder")
@@ -467,4 +470,5 @@ class TestBuild:
         bank = LesionBank(load_lesions(tmp_path / "bank"), by="patient")
         assert sum(crop.volume_px for crop in bank) == sum(layout.read_labels(case)[0].sum() for case in cases)
         assert len(bank) == built.lesions >= patients
+        assert bank.size.shape[1] == layout.read_labels(cases[0])[0].ndim
         assert bank(torch.arange(3)).image.shape[1] == layout.load(cases[0]).image.shape[-1]
