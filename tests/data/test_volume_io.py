@@ -190,7 +190,7 @@ class TestWriting:
     @pytest.mark.parametrize("dtype", ["int16", "uint8", "float32", "uint16", "int32", "float64"])
     @pytest.mark.parametrize("direction", [STRAIGHT, SLICES_FIRST, oblique(), oblique(-2.9, 1.1)])
     def test_comes_out_as_it_went_in_bit_for_bit(self, tmp_path, ending, dtype, direction):
-        first = put(tmp_path / f"a{ending}", values_of(dtype), direction=direction)
+        first = put(tmp_path / f"a{ending}", values_of(dtype), spacing=(0.7, 0.7, 5.0), direction=direction)
         volume = read_volume(first)
         second = tmp_path / "new" / f"b{ending}"
         write_volume(second, volume, like=first)
@@ -243,7 +243,9 @@ class TestWriting:
         volume = read_volume(put(tmp_path / "a.nii.gz", values_of("int16")))
         for name in ("b.nii.gz", "other.nii.gz"):
             write_volume(tmp_path / name, volume)
-        assert (tmp_path / "b.nii.gz").read_bytes() == (tmp_path / "other.nii.gz").read_bytes()
+        content = (tmp_path / "b.nii.gz").read_bytes()
+        assert content == (tmp_path / "other.nii.gz").read_bytes()
+        assert content[3:8] == bytes(5)  # neither a name nor a time
 
     def test_views_and_foreign_byte_orders(self, tmp_path):
         grid = read_grid(put(tmp_path / "a.nii", values_of("int16")))

@@ -408,8 +408,9 @@ class TestRoles:
     @pytest.mark.parametrize("name", LAYOUTS)
     @pytest.mark.parametrize("role", ["lesion", "region"])
     def test_2d_layouts_have_none(self, name, role):
-        with pytest.raises(ValueError, match=rf"{role}: expected no label ids for the layout {name}, .* found \(1,\)"):
-            LAYOUTS[name].with_roles(**{role: (1,)})
+        for ids, found in (((1,), r"\(1,\)"), ((), r"\(\)")):
+            with pytest.raises(ValueError, match=rf"{role}: expected no label ids for the layout {name}, .* {found}"):
+                LAYOUTS[name].with_roles(**{role: ids})
         assert LAYOUTS[name].with_roles() is LAYOUTS[name]
         assert LAYOUTS[name].absent_labels([]) == []
 
@@ -422,6 +423,14 @@ class TestRoles:
         assert [str(problem.reason)[:30] for problem in layout.absent_labels(cases[:1])] == [
             "expected the label 2 (lesion) "
         ]
+
+    def test_masks_are_read_only_until_every_id_was_seen(self, tmp_path, monkeypatch):
+        kits19(tmp_path)
+        layout, cases, _ = found(tmp_path)
+        read = []
+        monkeypatch.setattr(module, "read_volume", lambda path: read.append(path) or read_volume(path))
+        assert layout.absent_labels(cases) == []
+        assert read == [cases[0].masks[0]]
 
     def test_a_mask_that_cannot_be_read_does_not_hide_the_labels_of_the_others(self, tmp_path):
         kits19(tmp_path)
@@ -533,6 +542,13 @@ class TestBrats:
         assert problem.path == tmp_path / "brats_2013_pat0002_1"
         assert problem.reason == "expected the channels flair, t1c as in most cases, found flair"
 
+    def test_a_mask_named_after_its_channel_is_no_channel(self, tmp_path):
+        put(tmp_path / "p1" / "p1_t1.nii.gz", values_of("int16"))
+        put(tmp_path / "p1" / "p1_t1_seg.nii.gz", labels_of())
+        layout, [case], problems = found(tmp_path)
+        assert (layout.name, problems) == ("brats", [])
+        assert case.channels == ()
+
     def test_two_masks_are_one_too_many(self, tmp_path):
         brats(tmp_path)
         folder = tmp_path / "BraTS20_Training_002"
@@ -599,7 +615,7 @@ class TestNnUnet:
             ({"background": 0, "Pancreatic cancer": 2, "pancreas": 1, "ignore": 3}, (2,)),
             ({"background": 0, "peritumoral edema": 1, "non-enhancing core": 2, "Enhancing Tumor": 3}, (1, 2, 3)),
             ({"background": 0, "whole tumor": [1, 2, 3], "tumor core": [2, 3], "ventricle": 4}, (1, 2, 3)),
-            ({"background": 0, "blob": 7}, (7,)),
+            ({"background": 0, "blob": 7, "Ignore": 8}, (7,)),
             ({"background": 0, "Metastases": 1, "Läsion / lesion": 4}, (1, 4)),
         ],
     )
@@ -682,6 +698,7 @@ class TestVolumePairs:
     def test_images_may_be_dicom_series_and_new_ones_are_nifti(self, tmp_path):
         for name in ("1.2.840.1", "1.2.840.2"):
             put_series(tmp_path / "data" / "images" / name, values_of("int16"), direction=oblique())
+            (tmp_path / "data" / "images" / name / "0_LICENCE").write_text("")
             image = read_volume(tmp_path / "data" / "images" / name)
             put(
                 tmp_path / "data" / "masks" / f"{name}.nrrd",
@@ -700,6 +717,14 @@ class TestVolumePairs:
         assert [path.name for path in paths] == ["synth_1.nii.gz", "synth_1.nrrd"]
         _, [case], _ = found(tmp_path / "out")
         assert np.array_equal(layout.load(case).image, pasted(sample)[0])
+
+    def test_images_named_after_a_channel_are_no_case_of_brats(self, tmp_path):
+        for name in ("p1_T2", "p2_T2"):
+            put(tmp_path / "images" / f"{name}.nii.gz", values_of("int16"))
+            put(tmp_path / "masks" / f"{name}.nii.gz", labels_of())
+        layout, cases, problems = found(tmp_path)
+        assert (layout.name, problems) == ("volume_pairs", [])
+        assert len(cases) == 2
 
     def test_a_split_in_folders_is_the_data_sets_own(self, tmp_path):
         for part in ("train", "Test"):
