@@ -272,6 +272,18 @@ def source_like(source_image: Any, image: Tensor) -> None:
         fail("source_image", f"device {image.device} as image has", str(source_image.device))
 
 
+def range_like(name: str, value: Any, image: Tensor) -> None:
+    """Least and largest value of each channel of each sample."""
+    shape = (*image.shape[:2], 2)
+    if not isinstance(value, Tensor) or tuple(value.shape) != shape or not value.is_floating_point():
+        found = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        fail(name, f"a floating tensor {shape}: least and largest value of each channel", found)
+    if value.device != image.device:
+        fail(name, f"device {image.device} as the image has", str(value.device))
+    if on_cpu(value) and not bool((torch.isfinite(value).all(2) & (value[..., 0] <= value[..., 1])).all()):
+        fail(name, "finite values, the least first", f"{value.tolist()}")
+
+
 def spacing_of(name: str, value: Any, batch: int, axes: int) -> Tensor:
     """Spacing of each sample, (B, n) float64 on the CPU, from n numbers or (B, n)."""
     expected = f"{axes} numbers above 0, mm per axis in tensor order, or a tensor ({batch}, {axes}) of them"

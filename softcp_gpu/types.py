@@ -158,7 +158,7 @@ class LesionCrop(NamedTuple):
 
     image: Tensor  # (C, *size), a real dtype
     labels: Tensor  # (1, *size) integer: class ids of this lesion, 0 elsewhere, also where the margin shows another one
-    value_range: Tensor  # (C, 2) float64: least and largest value of the whole image, the unit of gamma and noise
+    value_range: Tensor  # (C, 2) float64: the unit of gamma and noise, such as the limits of the whole image
     start_px: tuple[int, ...]  # n: where in its image the crop begins
     spacing_mm: tuple[float, ...] | None  # n: the size of a pixel, where it is known
     case: str

@@ -22,5 +22,6 @@ def one_thread() -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    torch.manual_seed(0)  # torch seeds each process otherwise, and draws without a generator follow that
     if item.get_closest_marker("gpu") and not torch.cuda.is_available():
         pytest.skip("needs CUDA, and torch sees none here")

@@ -70,7 +70,7 @@ SOFTCP = {
 }
 SOFT_MASK = {"footprint": "full", "profile": "softcp", "spacing": None, "on_small": "shrink"}
 INPUTS = ["image", "mask", "region"]
-SOURCES = ["source_image", "source_mask", "spacing", "source_spacing", "generator"]
+SOURCES = ["source_image", "source_mask", "spacing", "source_spacing", "source_range", "generator"]
 
 
 def parameters(function):

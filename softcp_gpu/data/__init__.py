@@ -7,7 +7,9 @@ Example:
     >>> sample = layout.load(training_cases(cases)[0])  # doctest: +SKIP
 """
 
+from softcp_gpu.data.bank_files import load_lesions, save_bank
 from softcp_gpu.data.cases import Case, Sample, check_size, check_sizes
+from softcp_gpu.data.cut import build_bank, cut_lesions
 from softcp_gpu.data.errors import DataError, Problem
 from softcp_gpu.data.grid import Grid, same_grid
 from softcp_gpu.data.image_layout import ImageLayout
@@ -35,10 +37,13 @@ __all__ = [
     "Split",
     "Volume",
     "VolumeLayout",
+    "build_bank",
     "check_size",
     "check_sizes",
+    "cut_lesions",
     "find_layout",
     "image_size",
+    "load_lesions",
     "make_split",
     "mask_style",
     "oriented_like",
@@ -48,6 +53,7 @@ __all__ = [
     "read_mask",
     "read_volume",
     "same_grid",
+    "save_bank",
     "training_cases",
     "write_image",
     "write_mask",

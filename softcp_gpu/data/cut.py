@@ -65,12 +65,14 @@ def cut_lesions(
     checks.number("min_px", min_px, 1, 1 << 62)
     lesion = _lesion_of(sample, case, checks.labels("lesion_labels", lesion_labels))
     spacing = None if sample.grid is None else tuple(map(float, sample.grid.spacing_mm))
-    reach = [math.ceil(margin / step - 1e-6) for step in spacing or (1.0,) * lesion.ndim]
+    reach = _reach(sample, margin)
     found = list(_components(lesion))
     kept = [(box, component) for box, component in found if np.count_nonzero(component) >= min_px]
     if not kept:
         return [], len(found)
-    limits, crops = _limits_of(sample, case), []
+    whole, crops = value_limits(sample.image), []
+    if not whole.isfinite().all():
+        raise DataError(case, "finite values", "NaN or infinity")
     for box, component in kept:
         grown = _grown(box, reach, lesion.shape)
         start = tuple(part.start for part in grown)
@@ -79,9 +81,44 @@ def cut_lesions(
         # A copy, so that the rest of a scan can go; in the byte order that torch knows.
         image = np.array(np.moveaxis(sample.image[grown], -1, 0), sample.image.dtype.newbyteorder("="), order="C")
         narrow = labels.astype(np.uint8) if labels.max() < 256 else labels
+        limits = whole if spacing is None else value_limits(sample.image[grown])
         tensors = torch.from_numpy(image), torch.from_numpy(narrow[None]), limits
         crops.append(LesionCrop(*tensors, start, spacing, case, patient))
     return crops, len(found) - len(kept)
+
+
+def around_lesion(sample: Sample, margin: float = MARGIN) -> Box:
+    """Find the box of all lesions of a case, and a margin.
+
+    Args:
+        sample: an image or a volume.
+        margin: as for `cut_lesions`.
+
+    Returns:
+        A slice per axis; the whole frame where there is no lesion.
+    """
+    axes = range(sample.lesion.ndim)
+    hits = [np.flatnonzero(sample.lesion.any(axis=tuple(a for a in axes if a != axis))) for axis in axes]
+    if not len(hits[0]):
+        return tuple(slice(0, length) for length in sample.lesion.shape)
+    box = tuple(slice(int(hit[0]), int(hit[-1]) + 1) for hit in hits)
+    return _grown(box, _reach(sample, margin), sample.lesion.shape)
+
+
+def value_limits(image: np.ndarray) -> torch.Tensor:
+    """The unit of gamma and noise: least and largest value of each channel.
+
+    Of an image it is that of all its pixels. Of a volume it is that of a lesion and the tissue around it: over the
+    range of a whole scan, from air to metal, the same gamma would turn soft tissue into lung.
+
+    Args:
+        image: (*axes, C).
+
+    Returns:
+        (C, 2) float64.
+    """
+    axes = tuple(range(image.ndim - 1))
+    return torch.from_numpy(np.stack([image.min(axes), image.max(axes)], axis=1).astype(np.float64))
 
 
 @dataclass
@@ -175,6 +212,12 @@ def _moved(box: Box, offset: Sequence[int]) -> Box:
     return tuple(slice(side.start + by, side.stop + by) for side, by in zip(box, offset, strict=True))
 
 
+def _reach(sample: Sample, margin: float) -> list[int]:
+    """A margin in pixels along each axis."""
+    spacing = (1.0,) * sample.lesion.ndim if sample.grid is None else sample.grid.spacing_mm
+    return [math.ceil(margin / step - 1e-6) for step in spacing]
+
+
 def _grown(box: Box, reach: Sequence[int], shape: tuple[int, ...]) -> Box:
     """The box with its margin, inside the frame."""
     sides = zip(box, reach, shape, strict=True)
@@ -189,12 +232,3 @@ def _ids(sample: Sample, box: Box, component: np.ndarray, case: str) -> np.ndarr
     if not 1 <= ids.min() <= ids.max() < 1 << 31:
         raise DataError(case, "class ids from 1 to 2**31 - 1 on lesions", f"{ids.min()} to {ids.max()}")
     return ids
-
-
-def _limits_of(sample: Sample, case: str) -> torch.Tensor:
-    """Least and largest value of each channel, (C, 2) float64."""
-    axes = tuple(range(sample.image.ndim - 1))
-    limits = np.stack([sample.image.min(axes), sample.image.max(axes)], axis=1).astype(np.float64)
-    if not np.isfinite(limits).all():
-        raise DataError(case, "finite values", "NaN or infinity")
-    return torch.from_numpy(limits)

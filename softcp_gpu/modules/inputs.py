@@ -52,7 +52,12 @@ def checked_backgrounds(
 
 
 def checked_sources(
-    x: Backgrounds, source_image: Tensor | None, source_mask: Tensor | None, source_spacing: Any, labels: Labels
+    x: Backgrounds,
+    source_image: Tensor | None,
+    source_mask: Tensor | None,
+    source_spacing: Any,
+    source_range: Tensor | None,
+    labels: Labels,
 ) -> Sources:
     """The sources that were given, or the batch itself."""
     if (source_image is None) != (source_mask is None):
@@ -60,15 +65,17 @@ def checked_sources(
         checks.fail(missing, "both source_image and source_mask, or neither", "only one of them")
     if source_spacing is not None and (source_image is None or x.mm is None):
         checks.fail("source_spacing", "None without source_image and spacing", repr(source_spacing))
+    if source_range is not None:
+        checks.range_like("source_range", source_range, x.image)
     if source_image is None or source_mask is None:
         if x.image.shape[0] == 1:
             checks.fail("source_image", "a source for a batch of one, which cannot be its own", "None")
-        return Sources(x.image, x.mask, x.mm)
+        return Sources(x.image, x.mask, x.mm, source_range)
     checks.source_like(source_image, x.image)
     checks.finite_image("source_image", source_image)
     full = _checked_mask("source_mask", source_mask, source_image, labels)
     mm = x.mm if source_spacing is None else _checked_spacing("source_spacing", source_spacing, source_image)
-    return Sources(checks.floating("source_image", source_image), full, mm)
+    return Sources(checks.floating("source_image", source_image), full, mm, source_range)
 
 
 def _checked_mask(name: str, mask: Tensor, image: Tensor, labels: Labels) -> Tensor:

@@ -13,7 +13,7 @@ from softcp_gpu.functional.pipeline import soft_cp
 from softcp_gpu.functional.soft_mask import auto_k_dilate
 from softcp_gpu.modules import inputs
 from softcp_gpu.modules.bank import LesionBank
-from softcp_gpu.modules.transforms import ImageTransform, ObjectTransform
+from softcp_gpu.modules.transforms import ImageTransform, ObjectTransform, as_transform, blur_radius
 from softcp_gpu.sampling import PasteRanges, SeedStream, draw_paste
 from softcp_gpu.types import Bounds, PasteConfig, PasteParams, SoftCPOutput
 
@@ -108,9 +108,9 @@ class SoftCP(nn.Module):
         self.labels = inputs.Labels(lesion_ids, checks.labels("other_labels", other_labels) or ())
         self.bank = inputs.checked_bank(bank, self.labels)
         objects = {} if isinstance(object_transform, str) and object_transform == "default" else object_transform
-        self.object_transform = _module("object_transform", objects, ObjectTransform)
-        self.background_transform = _module("background_transform", background_transform, ImageTransform)
-        self.image_transform = _module("image_transform", image_transform, ImageTransform)
+        self.object_transform = as_transform("object_transform", objects, ObjectTransform)
+        self.background_transform = as_transform("background_transform", background_transform, ImageTransform)
+        self.image_transform = as_transform("image_transform", image_transform, ImageTransform)
         transforms = (self.object_transform, self.background_transform, self.image_transform)
         self.ranges = PasteRanges(p, alphas, erode, dilate, *(t and t.ranges for t in transforms))
         self.config = PasteConfig(
@@ -123,9 +123,9 @@ class SoftCP(nn.Module):
             lesion_ids,
             erode[1],
             dilate[1] if dilate else checks.fades_in_time(auto_k_dilate(torch.tensor(alphas[1])), alphas[1]),
-            object_blur_px=_radius(self.object_transform),
-            background_blur_px=_radius(self.background_transform),
-            image_blur_px=_radius(self.image_transform),
+            object_blur_px=blur_radius(self.object_transform),
+            background_blur_px=blur_radius(self.background_transform),
+            image_blur_px=blur_radius(self.image_transform),
         )
         self.seeds = SeedStream()
 
@@ -139,6 +139,7 @@ class SoftCP(nn.Module):
         source_mask: Tensor | None = None,
         spacing: Any = None,
         source_spacing: Any = None,
+        source_range: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Pastes lesions into a batch.
@@ -153,6 +154,8 @@ class SoftCP(nn.Module):
             spacing: mm per axis in tensor order, n numbers or (B, n). Then rings, scaling, rotation and panning act in
                 millimetres, and `k_erode` and `k_dilate` count them. Without it all of them act in pixels.
             source_spacing: likewise; default `spacing`. A lesion keeps its size in mm.
+            source_range: (B, C, 2), the unit of the lesion's gamma and noise; default: least and largest value of each
+                channel of its source. Values outside are left alone by gamma. For CT in HU give the range of tissue.
             generator: on the CPU; sample i of a run takes its i-th draw, whatever the batch size. Without one, draws
                 start from torch's seed and do not touch the global state: so two modules draw alike, and seeding torch
                 again does not start a module's draws over.
@@ -162,8 +165,17 @@ class SoftCP(nn.Module):
         """
         if not self.training:
             return image, mask
-        given = {"source_image": source_image, "source_mask": source_mask, "source_spacing": source_spacing}
-        out = self.augment(image, mask, region, spacing=spacing, generator=generator, **given)
+        out = self.augment(
+            image,
+            mask,
+            region,
+            source_image=source_image,
+            source_mask=source_mask,
+            spacing=spacing,
+            source_spacing=source_spacing,
+            source_range=source_range,
+            generator=generator,
+        )
         return out.image, out.mask
 
     def augment(
@@ -176,6 +188,7 @@ class SoftCP(nn.Module):
         source_mask: Tensor | None = None,
         spacing: Any = None,
         source_spacing: Any = None,
+        source_range: Tensor | None = None,
         generator: torch.Generator | None = None,
         params: PasteParams | None = None,
     ) -> SoftCPOutput:
@@ -197,7 +210,7 @@ class SoftCP(nn.Module):
         if self.bank is not None and from_bank:
             sources = inputs.sources_of_bank(self.bank, params.seed, x, self.labels)
         else:
-            sources = inputs.checked_sources(x, source_image, source_mask, source_spacing, self.labels)
+            sources = inputs.checked_sources(x, source_image, source_mask, source_spacing, source_range, self.labels)
         out = soft_cp(
             x.image,
             x.mask,
@@ -230,16 +243,3 @@ class SoftCP(nn.Module):
         modules = ("object_transform", "background_transform", "image_transform", "bank")
         absent = {name: None for name in modules if getattr(self, name) is None}
         return ", ".join(f"{name}={value!r}" for name, value in {**own, **words, **place, **labels, **absent}.items())
-
-
-def _radius(transform: Any) -> int:
-    return transform.blur_radius_px if transform else 0
-
-
-def _module(name: str, value: Any, kind: type) -> Any:
-    """A transform as it is, from its keywords, or None."""
-    if isinstance(value, dict):
-        return kind(**value)
-    if value is not None and not isinstance(value, kind):
-        checks.fail(name, f"an {kind.__name__}, a dict of its keywords, or None", repr(value))
-    return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -185,3 +186,17 @@ def _radius(sigma_px: tuple[float, float]) -> int:
 
 def _repr(ranges: ObjectRanges | ImageRanges) -> str:
     return ", ".join(f"{name}={value}" for name, value in ranges._asdict().items())
+
+
+def as_transform(name: str, value: Any, kind: type) -> Any:
+    """A transform as it is, from its keywords, or None."""
+    if isinstance(value, dict):
+        return kind(**value)
+    if value is not None and not isinstance(value, kind):
+        checks.fail(name, f"an {kind.__name__}, a dict of its keywords, or None", repr(value))
+    return value
+
+
+def blur_radius(transform: ObjectTransform | ImageTransform | None) -> int:
+    """Radius of a transform's blur in pixels, 0 without one."""
+    return transform.blur_radius_px if transform else 0

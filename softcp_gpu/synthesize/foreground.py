@@ -35,6 +35,8 @@ def foreground(image: np.ndarray) -> np.ndarray:
     # The middle one of three channels: air that is noisy or bright in one of them, as where a sequence of an MRI
     # was scaled by its own darkest pixel, is dark in the other two, and tissue is not.
     grey = np.median(image.astype(np.float32), axis=-1)
+    if len(shape) == 3:
+        grey = ndimage.uniform_filter(grey, 3)  # the noise of CT reaches from air into tissue
     low, high = grey.min(), np.percentile(grey, 99)
     bright = grey > low + _DARK * (high - low)
     parts, count = ndimage.label(ndimage.binary_opening(bright, iterations=_SPECK))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from softcp_gpu import checks
 from softcp_gpu.data.cases import Sample
+from softcp_gpu.data.cut import around_lesion, value_limits
 from softcp_gpu.data.volume_labels import ids_in, marked
 from softcp_gpu.data.volume_orient import oriented_like
 from softcp_gpu.functional.transforms import crop_and_resize
@@ -69,7 +70,9 @@ def paste_pair(
     given: dict[str, Any] = {}
     if isinstance(fitted, Sample):
         given["source_image"], given["source_mask"] = _tensors(fitted, device)
-        given["source_spacing"] = fitted.grid and fitted.grid.spacing_mm
+        if fitted.grid is not None:
+            limits = value_limits(fitted.image[around_lesion(fitted)])
+            given |= {"source_spacing": fitted.grid.spacing_mm, "source_range": limits[None].to(given["source_image"])}
     params = aug.draw(torch.tensor([seed]), tuple(image.shape[2:]), own_source=True)
     spacing = background.grid and background.grid.spacing_mm
     out = aug.augment(image, labels, place, spacing=spacing, params=params, **given)

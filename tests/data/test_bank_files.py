@@ -110,13 +110,19 @@ class TestCut:
         assert ([crop.volume_px for crop in crops], dropped) == ([25], 1)
         assert cut_lesions(sample_of(blobs()), "a", min_px=26) == ([], 2)
 
-    def test_a_lesion_knows_where_it_comes_from_and_the_range_of_the_whole_image(self):
+    def test_a_lesion_of_an_image_knows_the_range_of_the_whole_image(self):
+        sample = sample_of(blobs(), channels=2)
+        for crop in cut_lesions(sample, "case", margin=3)[0]:
+            axes = (0, 1)
+            assert crop.value_range.T.tolist() == [sample.image.min(axes).tolist(), sample.image.max(axes).tolist()]
+
+    def test_a_lesion_of_a_volume_knows_where_it_comes_from_and_the_range_of_its_surroundings(self):
         sample = sample_of(blobs((3, 20, 30)), channels=2, spacing=(5.0, 0.6, 0.5))
         upside_down = replace(sample, image=sample.image[::-1])  # the last slice is the darkest
         crops, _ = cut_lesions(upside_down, "case", "patient", margin=3)
         for crop in crops:
             assert (crop.case, crop.patient, crop.spacing_mm) == ("case", "patient", (5.0, 0.6, 0.5))
-            assert crop.value_range.tolist() == [[0, 3598], [1, 3599]]
+            assert crop.value_range.tolist() == torch.stack(crop.image.flatten(1).aminmax(dim=1), 1).tolist()
             assert crop.volume_mm3 == pytest.approx(crop.volume_px * 1.5)
         assert crops[0].start_px == (0, 0, 0)  # 3 mm are 1 slice, 5 rows and 6 columns
         assert crops[1].start_px == (0, 12, 19)

@@ -170,6 +170,19 @@ CALLS = {
         "None without source_image and spacing",
         "(1.0, 1.0)",
     ),
+    "a range that is no tensor": (call(IMAGE, MASK, source_range=(0, 1)), "source_range", "(3, 2, 2)", "tuple"),
+    "a range of other channels": (
+        call(IMAGE, MASK, source_range=torch.zeros(3, 1, 2)),
+        "source_range",
+        "a floating tensor (3, 2, 2)",
+        "torch.float32 (3, 1, 2)",
+    ),
+    "a range upside down": (
+        call(IMAGE, MASK, source_range=torch.tensor([1.0, 0.0]).expand(3, 2, 2)),
+        "source_range",
+        "finite values, the least first",
+        "[1.0, 0.0]",
+    ),
     "a cross in millimetres": (
         lambda: SoftCP(footprint="cross")(IMAGE, MASK, spacing=(1.0, 1.0)),
         "footprint",

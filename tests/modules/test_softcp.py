@@ -139,7 +139,7 @@ def test_noise_differs_from_sample_to_sample_and_from_slot_to_slot():
 
 def test_params_replay_bit_for_bit(batch):
     aug, inputs = SoftCP(**EVERYTHING), {name: x[:9] for name, x in with_sources(batch).items()}
-    out = aug.augment(**inputs)
+    out = aug.augment(**inputs, generator=seeded())
     assert {"pasted", "not_drawn"} <= set(out.status_labels())
     for params in (out.params, pickle.loads(pickle.dumps(out.params)), copy.deepcopy(out.params.to("cpu"))):
         assert identical(aug.augment(**inputs, params=params), out)
@@ -543,3 +543,25 @@ def test_a_lesion_partly_outside_the_frame_is_cut_at_its_border():
         (y, x) = start[i].tolist()
         expected[max(y, 0) : max(y + 4, 0), max(x, 0) : max(x + 5, 0)] = 1
         assert torch.equal(out.mask[i, 0], expected)
+
+
+def test_gamma_and_noise_take_the_unit_that_is_given():
+    """Soft tissue of 0 to 100 HU in a scan from air to metal: over its own range, gamma makes lung of it."""
+    tissue = torch.rand(2, 1, 30, 30) * 100
+    scan = tissue.clone()
+    scan[..., 0, 0], scan[..., -1, -1] = -1024, 3071
+    mask = torch.zeros(2, 1, 30, 30)
+    mask[..., 12:18, 12:18] = 1
+    op = {"rigid": ["none"], "intensity": ["gamma"], "gamma": 1.5}
+    aug = SoftCP(p=1.0, k_erode=0, k_dilate=0, object_transform=op)
+    call = {"source_image": scan, "source_mask": mask, "generator": seeded()}
+    own = aug.augment(tissue, torch.zeros_like(mask), **call)
+    limits = torch.tensor([0.0, 100.0]).expand(2, 1, 2)
+    given = aug.augment(tissue, torch.zeros_like(mask), params=own.params, source_range=limits, **call)
+    pasted = given.mask > 0
+    assert own.image[pasted].max() < -300
+    assert given.image[pasted].min() >= 0
+    # Two slots of gamma 1.5, over 0 to 100.
+    for i in range(2):
+        expected = 100 * (scan[i][mask[i] > 0] / 100) ** 2.25
+        assert torch.allclose(given.image[i][pasted[i]], expected, atol=1e-3)
