@@ -50,7 +50,7 @@ def _entry(one: dict[str, Any]) -> dict[str, Any]:
         "who": one["extra_info"]["who"],
         **stats,
         "rounds": one["stats"]["rounds"],
-        "bytes_floor": one["extra_info"]["bytes_floor"],
+        **{name: one["extra_info"][name] for name in ("bytes_floor", "peak_bytes") if name in one["extra_info"]},
     }
 
 
@@ -85,14 +85,17 @@ def section(results: dict[str, Any]) -> str:
 def table(group: str, entries: list[dict[str, Any]], bandwidth: float | None) -> list[str]:
     """Median and middle half of the calls, the ratio to ours, and the ratio to what the bytes alone would take."""
     own = _own(entries)
-    lines = [f"| {group} | ms | middle half | x ours | x floor |", "|---|---:|---:|---:|---:|"]
+    memory = any("peak_bytes" in line for line in entries)
+    lines = [f"| {group} | ms | middle half | x ours | x floor |" + " MiB beside the inputs |" * memory]
+    lines += ["|---|---:|---:|---:|---:|" + "---:|" * memory]
     for line in entries:
         ratio = f"{line['median_s'] / own:.2f}" if own else ""
         floor = ""
         if bandwidth and line["bytes_floor"] and line["who"].startswith(OURS):
             floor = f"{line['median_s'] / (line['bytes_floor'] / bandwidth):.1f}"
         middle = f"{line['q1_s'] * 1e3:.2f} to {line['q3_s'] * 1e3:.2f}"
-        lines.append(f"| {line['who']} | {line['median_s'] * 1e3:.2f} | {middle} | {ratio} | {floor} |")
+        peak = f" {line['peak_bytes'] / 2**20:.0f} |" if memory else ""
+        lines.append(f"| {line['who']} | {line['median_s'] * 1e3:.2f} | {middle} | {ratio} | {floor} |{peak}")
     return lines
 
 

@@ -10,7 +10,8 @@
                   "who": who computed it,
                   "median_s", "q1_s", "q3_s", "min_s": seconds per call,
                   "rounds": number of calls,
-                  "bytes_floor": the least bytes that must move, or null}],
+                  "bytes_floor": the least bytes that must move, or null,
+                  "peak_bytes": memory of a call beside its inputs    optional}],
      "failed": {what: error}}                                       optional
 
 Entries of one group were measured in one process, one after the other; only they may be compared.
@@ -61,6 +62,8 @@ def check(results: Any) -> dict[str, Any]:
         raise ValueError("entries: expected at least one, found none")
     for i, line in enumerate(results["entries"]):
         _fields(f"entries[{i}]", line, _ENTRY)
+        if not isinstance(line.get("peak_bytes", 0), int):
+            raise ValueError(f"entries[{i}].peak_bytes: expected int, found {line['peak_bytes']!r}")
         if not 0 < line["min_s"] <= line["q1_s"] <= line["median_s"] <= line["q3_s"]:
             raise ValueError(f"entries[{i}]: expected 0 < min_s <= q1_s <= median_s <= q3_s, found {line}")
     return results

@@ -8,7 +8,7 @@ pytest.importorskip("cv2", minversion="5")
 
 import numpy as np
 
-from benchmarks import cases, peers, report, schema
+from benchmarks import cases, peers, report, schema, volumes
 
 MACHINE = {"softcp_gpu": "0", "cpu": "c", "cores": 1, "system": "s", "python": "3", "torch": "2", "threads": 1}
 ENTRY = {"median_s": 0.002, "q1_s": 0.001, "q3_s": 0.003, "min_s": 0.001, "rounds": 5, "bytes_floor": None}
@@ -46,6 +46,22 @@ def test_report_writes_tables_between_its_markers(tmp_path):
     assert "| other | 2.00 | 1.00 to 4.00 | 1.00 |" in text
     assert "Not measured." in text
     assert (tmp_path / "results" / "0" / "here.json").exists()
+
+
+def test_report_shows_memory_where_it_was_measured(tmp_path):
+    with_memory = results()
+    with_memory["entries"] = [{**with_memory["entries"][0], "group": "scan", "peak_bytes": 3 << 20}]
+    text = report.tables([schema.check(with_memory)])
+    assert "| scan | ms | middle half | x ours | x floor | MiB beside the inputs |" in text
+    assert "|  | 3 |" in text
+    with pytest.raises(ValueError, match="peak_bytes: expected int"):
+        schema.check({**with_memory, "entries": [{**with_memory["entries"][0], "peak_bytes": "3"}]})
+
+
+def test_a_scan_is_pasted_and_its_memory_is_counted():
+    scan = volumes.Scan((20, 64, 64), 4, "kidney", "map")
+    assert volumes.job(scan)().status_labels() == ["pasted"]
+    assert volumes.peak_bytes(scan) < volumes.peak_bytes(scan._replace(shape=(80, 256, 256)))
 
 
 @pytest.mark.parametrize("field", ["cpu", "threads", "device"])
