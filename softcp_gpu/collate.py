@@ -41,10 +41,10 @@ class SoftCPCollate:
         self.aug, self.keys, self.collate = aug, keys, collate
 
     def __call__(self, samples: list[Any]) -> Any:
-        """Collates, then augments; a batch of one, which has no other source, passes unchanged."""
+        """Collates, then augments; without a bank a batch of one, which has no other source, passes unchanged."""
         batch = self.collate(samples)
         inputs = [batch[key] for key in self.keys]
-        if len(samples) == 1:
+        if len(samples) == 1 and self.aug.bank is None:
             return batch
         image, mask = self.aug(*inputs)
         if isinstance(batch, dict):

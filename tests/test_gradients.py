@@ -6,6 +6,7 @@ from torch.autograd import gradcheck
 
 from softcp_gpu import SoftCP, Status
 from softcp_gpu.functional import about, rigid_matrix, soft_cp, soft_mask, warp
+from softcp_gpu.functional.pipeline import Physical
 from softcp_gpu.sampling import sample_seeds
 
 SHAPES = {"2-D": (12, 13), "3-D": (7, 9, 8)}
@@ -43,6 +44,7 @@ class Paste:
         self.source_mask[(0, 0, *(slice(length // 3, length // 3 + 3) for length in shape))] = 1
         self.source_mask[(1, 0, *(slice(length // 3, length // 3 + 4) for length in shape))] = 1
         self.params = self.aug.draw(sample_seeds(5, torch.arange(2)), shape)
+        self.physical, self.least_mm = Physical(), None
         random = torch.Generator().manual_seed(3)
 
         def uniform(low, high, *size):
@@ -71,8 +73,15 @@ class Paste:
             self.source if source is None else source,
             self.source_mask,
             self.params._replace(alpha=values["alpha"], object=transform),
-            self.aug.config,
+            self.aug.config._replace(least_mm=self.least_mm),
+            self.physical,
         )
+
+    def in_millimetres(self, mm, source_mm):
+        """The same with spacing."""
+        mm, source_mm = (torch.tensor(x, dtype=torch.float64).expand(2, -1) for x in (mm, source_mm))
+        self.physical, self.least_mm = Physical(mm, source_mm), tuple(mm[0].tolist())
+        return self
 
     def check(self, *names):
         """Compares the derivatives to the given arguments with finite differences."""
@@ -111,6 +120,12 @@ def test_through_the_whole_paste_to_both_images(shape, settings):
 )
 def test_through_the_whole_paste_to_softness_and_geometry(axes, settings):
     assert Paste(SHAPES[axes], SETTINGS[settings]).check("alpha", "angle_deg", "scale", "shift_px")
+
+
+@pytest.mark.parametrize("names", [("image", "source"), ("alpha", "angle_deg", "scale", "shift_px")], ids="-".join)
+def test_through_the_whole_paste_in_millimetres(shape, names):
+    mm = {2: ((1.0, 0.7), (0.8, 0.9)), 3: ((1.3, 0.7, 0.8), (1.1, 0.9, 0.75))}[len(shape)]
+    assert Paste(shape, {"placement": "in_place"}).in_millimetres(*mm).check(*names)
 
 
 @pytest.mark.parametrize("settings", ["moved", "rim"])

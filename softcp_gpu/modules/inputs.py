@@ -69,7 +69,7 @@ def checked_sources(
         checks.range_like("source_range", source_range, x.image)
     if source_image is None or source_mask is None:
         if x.image.shape[0] == 1:
-            checks.fail("source_image", "a source for a batch of one, which cannot be its own", "None")
+            checks.fail("source_image", "a source or a bank for a batch of one, which cannot be its own", "None")
         return Sources(x.image, x.mask, x.mm, source_range)
     checks.source_like(source_image, x.image)
     checks.finite_image("source_image", source_image)

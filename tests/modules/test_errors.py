@@ -189,7 +189,12 @@ CALLS = {
         "'full' with spacing",
         "'cross'",
     ),
-    "one sample without a source": (call(IMAGE[:1], MASK[:1]), "source_image", "a source for a batch of one", "None"),
+    "one sample without a source": (
+        call(IMAGE[:1], MASK[:1]),
+        "source_image",
+        "a source or a bank for a batch of one",
+        "None",
+    ),
     "a number for a generator": (call(IMAGE, MASK, generator=0), "generator", "a torch.Generator on the CPU", "int"),
     "params of another batch": (
         lambda: SoftCP().augment(IMAGE, MASK, params=SoftCP().draw(torch.arange(2), (20, 24))),

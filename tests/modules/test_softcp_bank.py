@@ -6,7 +6,7 @@ import pickle
 import pytest
 import torch
 
-from softcp_gpu import LesionBank, LesionCrop, SoftCP, Status, phantoms
+from softcp_gpu import LesionBank, LesionCrop, SoftCP, SoftCPCollate, Status, phantoms
 from softcp_gpu.functional.windows import bounding_box
 
 MARGIN = 6
@@ -79,6 +79,14 @@ def test_the_same_lesion_at_every_batch_size_and_again_from_the_params():
             assert torch.equal(a, b)
     out = aug.augment(image, mask)
     assert torch.equal(aug.augment(image, mask, params=out.params).image, out.image)
+
+
+def test_the_collate_helper_augments_a_batch_of_one_from_the_bank():
+    bank, _, _ = bank_of((48, 40))
+    image = torch.rand(1, 48, 40)
+    batch = SoftCPCollate(SoftCP(p=1.0, k_dilate=2, bank=bank))([(image, torch.zeros(1, 48, 40))])
+    assert batch[1].any()
+    assert not torch.equal(batch[0][0], image)
 
 
 def test_classes_survive_where_they_are_declared_and_are_1_where_masks_are_binary():
