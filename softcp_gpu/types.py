@@ -118,6 +118,7 @@ class PasteConfig(NamedTuple):
     image_blur_px: int
     least_mm: tuple[float, ...] | None = None  # `Spacing.least` of the image; None: all works in pixels
     resample: bool = False  # source and image differ in spacing, so a lesion is resampled whatever was drawn
+    longest_px: tuple[int, ...] | None = None  # n: no transformed lesion is longer; None: two frames
 
 
 class Spacing(NamedTuple):

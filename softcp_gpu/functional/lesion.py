@@ -64,19 +64,26 @@ def transformed_lesion(
             assert source_mm is not None  # or there would be nothing to resample
             assert mm is not None
             matrix = scaling(source_mm / mm)
-        canvas, home, whole = _canvas(labels, matrix, center, extent, shape)
+        longest = tuple(2 * length for length in shape) if config.longest_px is None else config.longest_px
+        canvas, home, whole = _canvas(labels, matrix, center, extent, shape, longest)
         start, extent, _ = bounding_box(canvas != 0)
     if execution.may_read_values(extent):
         window = tuple(max(1, length) for length in extent.amax(0).tolist())
     else:
         inside = config.bounds.min_visible == 1.0 and isinstance(config.bounds.min_visible, float)
-        window = shape if inside else tuple(canvas.shape[2:])
+        lengths = tuple(canvas.shape[2:])
+        window = tuple(map(min, shape, lengths)) if inside else lengths
     area = count_pixels(canvas != 0)
     return Lesion(take_window(canvas, start, window), extent, home + start, matrix, area, filled, whole)
 
 
 def _canvas(
-    labels: Tensor, matrix: Tensor, center: Tensor, extent: Tensor, shape: tuple[int, ...]
+    labels: Tensor,
+    matrix: Tensor,
+    center: Tensor,
+    extent: Tensor,
+    shape: tuple[int, ...],
+    longest: tuple[int, ...],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Warps the labels of each lesion, in a canvas around the place where the transform alone would put it.
 
@@ -85,6 +92,7 @@ def _canvas(
         matrix: (B, n + 1, n + 1), source to frame.
         center, extent: (B, n), of each lesion's box in its source.
         shape: n lengths of the frame.
+        longest: n lengths of a canvas that holds every lesion, where values may not be read.
 
     Returns:
         the warped labels (B, 1, *canvas); the canvas' first pixel in the frame (B, n) int64; and (B,) bool: the lesion
@@ -96,7 +104,7 @@ def _canvas(
     if execution.may_read_values(labels):
         size = tuple(min(2 * frame, int(r) + 4) for frame, r in zip(shape, reach.amax(0).tolist(), strict=True))
     else:
-        size = tuple(2 * frame for frame in shape)
+        size = longest
     middle = (matrix[:, :axes, :axes] @ center[..., None])[..., 0] + matrix[:, :axes, axes]
     origin = middle.detach().floor().to(torch.int64) - execution.constants([length // 2 for length in size], labels) + 1
     return warp(labels, matrix, "nearest", origin=origin, size=size), origin, whole

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import torch
@@ -104,10 +105,24 @@ def call_config(config: PasteConfig, x: Backgrounds, sources: Sources, params: P
         erode_max=max(config.erode_max, *params.k_erode.tolist(), 0),
         dilate_max=max(config.dilate_max, *params.k_dilate.tolist(), 0),
     )
+    if sources.image.shape[2:] != x.image.shape[2:] and len(x.image):
+        config = config._replace(longest_px=_longest_px(x, sources, params))
     if x.mm is None or sources.mm is None or not len(x.mm):
         return config
     resample = not torch.equal(x.mm, sources.mm[params.source_index.cpu()])
     return config._replace(least_mm=tuple(x.mm.amin(0).tolist()), resample=resample)
+
+
+def _longest_px(x: Backgrounds, sources: Sources, params: PasteParams) -> tuple[int, ...]:
+    """The length along each axis that no lesion exceeds, turned and scaled: a source's diagonal, or two frames."""
+    frame, source = x.image.shape[2:], torch.tensor(sources.image.shape[2:], dtype=torch.float64)
+    mm = torch.ones_like(source) if x.mm is None else x.mm.amin(0)
+    source_mm = mm if x.mm is None or sources.mm is None else sources.mm.amax(0)
+    scale = 1.0 if params.object is None else float(params.object.rigid.scale.prod(1).max())
+    reach = scale * (source * source_mm).norm() / mm
+    # In steps of 16, so that a graph that is compiled for a size serves the next call too.
+    rounded = [math.ceil((length + 4) / 16) * 16 for length in reach.tolist()]
+    return tuple(min(2 * length, most) for length, most in zip(frame, rounded, strict=True))
 
 
 def checked_bank(bank: Any, labels: Labels) -> LesionBank | None:
