@@ -16,7 +16,7 @@ from softcp_gpu import __version__
 from softcp_gpu.data import LAYOUTS, VOLUME_LAYOUTS, Problem, find_layout, manifest
 from softcp_gpu.data.cut import MARGIN, build_bank
 from softcp_gpu.synthesize import Shown, Summary, synthesize
-from softcp_gpu.synthesize.inputs import read_config, write_phantoms
+from softcp_gpu.synthesize.inputs import read_config, write_phantoms, write_volumes
 from softcp_gpu.synthesize.picture import Picture, pictures
 from softcp_gpu.synthesize.plan import split_cases
 from softcp_gpu.synthesize.save import FORMATS
@@ -148,6 +148,9 @@ def demo(
     count: Annotated[int, typer.Option(min=2, help="Number of phantoms.")] = 24,
     size: Annotated[int, typer.Option(min=32, help="Their height and width in pixels.")] = 192,
     seed: Seed = 0,
+    volumes: Annotated[
+        bool, typer.Option("--volumes", help="Volumes, half as deep as high, as KiTS19 has them.")
+    ] = False,
     overwrite: Overwrite = False,
     sheet: SheetRows = 6,
 ) -> None:
@@ -157,7 +160,7 @@ def demo(
         for folder in (out / "phantoms", out / "synthetic"):  # both are checked before one is emptied
             manifest.check_folder(folder, overwrite)
         manifest.prepare_folder(out / "phantoms", overwrite)
-        write_phantoms(out / "phantoms", count, size, seed)
+        (write_volumes if volumes else write_phantoms)(out / "phantoms", count, size, seed)
         return synthesize(
             out / "phantoms",
             out / "synthetic",

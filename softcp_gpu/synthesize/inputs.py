@@ -7,9 +7,13 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from softcp_gpu import phantoms
-from softcp_gpu.data import LAYOUTS, Case, manifest, write_image, write_mask
+import numpy as np
 
+from softcp_gpu import phantoms
+from softcp_gpu.data import LAYOUTS, Case, Grid, Volume, manifest, write_image, write_mask, write_volume
+from softcp_gpu.data.volume_io import check_simple_itk
+
+_HU_AIR, _HU_RANGE = -1000, 1500  # of a phantom, whose values are about in [0, 1]
 _TRANSFORMS = ("object_transform", "background_transform", "image_transform")
 
 
@@ -42,3 +46,18 @@ def write_phantoms(folder: Path, count: int, size: int, seed: int) -> None:
         like = Case(path.stem, path, (target,), "kits2d", folder)
         write_image(path, pixels[i])
         write_mask(target, LAYOUTS["kits2d"].encode_labels(like, mask[i, 0].bool().numpy(), region[i, 0].numpy()))
+
+
+def write_volumes(folder: Path, count: int, size: int, seed: int) -> None:
+    """Writes phantoms as volumes of CT in HU, laid out as KiTS19 is, and recorded likewise."""
+    shape = (size // 2, size, size)
+    grid = Grid(shape[::-1], (0.8, 0.8, 2.5), (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
+    check_simple_itk(folder)
+    for i in range(count):
+        image, mask, region = (x[0, 0].numpy() for x in phantoms.batch(1, shape, seed=seed + i))
+        name = f"case_{i:05d}"
+        files = {kind: f"{name}/{kind}.nii.gz" for kind in ("imaging", "segmentation")}
+        manifest.append_line(folder / manifest.SAMPLES, {"id": name, "files": files})
+        hounsfield = (image * _HU_RANGE + _HU_AIR).round().astype(np.int16)
+        write_volume(folder / files["imaging"], Volume(hounsfield, grid))
+        write_volume(folder / files["segmentation"], Volume(np.where(mask > 0, 2, region).astype(np.uint8), grid))

@@ -243,6 +243,19 @@ def test_a_volume_is_shown_in_three_planes(tmp_path, softcp):
         assert two.height > 1.7 * height > 3 * 200
 
 
+def test_the_demo_makes_volumes_too(tmp_path, softcp):
+    said = softcp("demo", "--volumes", "--out", tmp_path, "--count", "3", "--size", "40", "--sheet", "1")
+    assert said.code == 0, said.err
+    assert "layout: kits19" in said.out
+    assert (tmp_path / "synthetic" / "contact_sheet.png").is_file()
+    again = softcp("demo", "--volumes", "--out", tmp_path, "--count", "2", "--size", "40", "--overwrite")
+    assert again.code == 0, again.err
+    assert sorted(path.name for path in (tmp_path / "phantoms").iterdir() if path.is_dir()) == [
+        "case_00000",
+        "case_00001",
+    ]
+
+
 class TestForNnunet:
     def made(self, tmp_path, softcp, name, *more):
         root, out = SETS[name](tmp_path / "data", 6), tmp_path / "Dataset001_Soft"
