@@ -8,7 +8,7 @@ import os
 import pytest
 import torch
 
-from softcp_gpu import SoftCP, phantoms
+from softcp_gpu import LesionBank, LesionCrop, SoftCP, phantoms
 from softcp_gpu.functional import soft_cp, soft_mask
 
 DEVICE = os.environ.get("SOFTCP_TEST_DEVICE", "cuda")
@@ -42,6 +42,26 @@ def test_gpu_and_cpu_agree(shape):
     flips = (here.mask != there.mask.cpu()).sum()
     assert flips <= here.mask.numel() * 1e-4
     assert (here.image - there.image.cpu()).abs().max() <= 1e-4 * span
+    assert (here.soft_mask - there.soft_mask.cpu()).abs().max() <= 1e-4
+
+
+def test_gpu_and_cpu_agree_in_millimetres_on_lesions_of_a_bank():
+    shape, mm = (24, 40, 32), (2.5, 0.9, 0.8)
+    image, mask, region = phantoms.batch(4, shape, seed=3)
+    lesions = []
+    for i in range(4):
+        limits = torch.stack([image[i].flatten(1).amin(1), image[i].flatten(1).amax(1)], 1)
+        lesions.append(LesionCrop(image[i], mask[i], limits, (0, 0, 0), (2.0, 1.0, 1.0), f"case{i}"))
+    aug = everything(k_dilate=4, bank=LesionBank(lesions))
+    params = aug.draw(torch.arange(4), shape)
+    here = aug.augment(image, mask, region, spacing=mm, params=params)
+    moved = aug.to(DEVICE)
+    there = moved.augment(image.to(DEVICE), mask.to(DEVICE), region.to(DEVICE), spacing=mm, params=params)
+    assert torch.equal(here.status, there.status.cpu())
+    for a, b in zip(here.placement, there.placement, strict=True):
+        assert torch.equal(a, b.cpu())
+    assert (here.mask != there.mask.cpu()).sum() <= here.mask.numel() * 1e-4
+    assert (here.image - there.image.cpu()).abs().max() <= 1e-4 * (here.image.max() - here.image.min())
     assert (here.soft_mask - there.soft_mask.cpu()).abs().max() <= 1e-4
 
 
