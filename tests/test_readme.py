@@ -49,7 +49,7 @@ def test_softcp_commands_run_in_the_order_of_the_page(tmp_path):
     for line in lines:
         argv = [sys.executable, "-m", "softcp_gpu.cli", *shlex.split(line)[1:]]
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True)
+        done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, encoding="utf-8")
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
 
 
@@ -67,7 +67,7 @@ def test_make_commands_work_alone_on_a_clean_clone(command, tmp_path):
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
     # The suite must not start itself: in the clone, `make test` runs one file of it.
     argv = [*shlex.split(command), *(["ARGS=tests/test_public_api.py"] if command == "make test" else [])]
-    done = subprocess.run(argv, cwd=clone, capture_output=True, text=True)
+    done = subprocess.run(argv, cwd=clone, capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stdout + done.stderr
     if command == "make demo":
         picture = re.search(r"picture: (.+)", done.stdout)

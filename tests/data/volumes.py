@@ -1,5 +1,6 @@
 """Volumes as others write them: with SimpleITK alone."""
 
+import locale
 import math
 
 import numpy as np
@@ -39,6 +40,7 @@ def put_series(folder, values, *, uid="1.2.3", spacing=(0.7, 0.7, 5.0), directio
     """Write a DICOM series: values + 1024 are stored, and the slope and intercept of CT."""
     import SimpleITK as sitk
 
+    before = locale.setlocale(locale.LC_ALL)  # writing DICOM leaves the whole process in the locale "C"
     folder.mkdir(parents=True, exist_ok=True)
     image = sitk.GetImageFromArray(values.astype(np.int16))
     image.SetSpacing(spacing)
@@ -65,4 +67,5 @@ def put_series(folder, values, *, uid="1.2.3", spacing=(0.7, 0.7, 5.0), directio
             plane.SetMetaData(tag, text)
         writer.SetFileName(str(folder / f"{uid}_{len(values) - k:03d}.dcm"))  # names against the order of the slices
         writer.Execute(plane)
+    locale.setlocale(locale.LC_ALL, before)
     return folder
