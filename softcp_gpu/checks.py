@@ -10,6 +10,8 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
+from softcp_gpu.types import PasteParams
+
 MOST_STEPS = 1000  # of erosion or dilation
 
 
@@ -91,8 +93,23 @@ def floating(name: str, image: Tensor) -> Tensor:
     return image if image.is_floating_point() else image.to(torch.float32)
 
 
-def params_fit(params: Any, image: Tensor) -> None:
-    """Params of a call on as many samples with as many axes."""
+def params_fit(params: Any, image: Tensor, transforms: Sequence[Any]) -> None:
+    """Params of a call on as many samples with as many axes, by a module with such transforms (or None)."""
+    if not isinstance(params, PasteParams):
+        fail("params", "PasteParams, as `SoftCPOutput` has them", type(params).__name__)
+    for drawn, transform, name in zip(params[-3:], transforms, ("object", "background", "image"), strict=True):
+        if (drawn is None) != (transform is None):
+            expected, found = ("none" if x is None else "some" for x in (transform, drawn))
+            fail("params", f"{expected} of {name}_transform, as this module has", found)
+        sigma = (
+            0.0 if drawn is None or not drawn.intensity.blur_sigma_px.numel() else drawn.intensity.blur_sigma_px.max()
+        )
+        if transform is not None and 4 * float(sigma) > transform.blur_radius_px + 1e-6:
+            fail(
+                "params",
+                f"a blur of at most {transform.blur_radius_px / 4:g} px, as {name}_transform has",
+                f"{sigma:g}",
+            )
     batch, axes = params.seed.shape[0], params.candidate_u.shape[-1]
     if (batch, axes) != (image.shape[0], image.ndim - 2):
         fail("params", f"{image.shape[0]} samples with {image.ndim - 2} axes", f"{batch} with {axes}")
@@ -146,10 +163,11 @@ def _steps(name: str, value: Any, batch: int) -> None:
         _sample_tensor(name, value, batch)
         if value.is_floating_point() or value.dtype == torch.bool:
             fail(name, "an integer tensor", str(value.dtype))
-        if on_cpu(value) and value.numel() and int(value.min()) < 0:
-            fail(name, "0 steps or more", f"{value.tolist()}")
-    elif isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        fail(name, "a whole number of steps, 0 or more" + (", or 'auto'" if name == "k_dilate" else ""), repr(value))
+        if on_cpu(value) and value.numel() and not 0 <= int(value.min()) <= int(value.max()) <= MOST_STEPS:
+            fail(name, f"0 steps or more, at most {MOST_STEPS}", f"{value.tolist()}")
+    elif isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_STEPS:
+        auto = ", or 'auto'" if name == "k_dilate" else ""
+        fail(name, f"a whole number of steps, 0 or more{auto}, at most {MOST_STEPS}", repr(value))
 
 
 def _sample_tensor(name: str, value: Tensor, batch: int) -> None:
@@ -229,10 +247,13 @@ def label_values(name: str, mask: Tensor, lesion_labels: Sequence[int] | None, o
 
 def holds_labels(name: str, mask: Tensor, lesion_labels: Sequence[int] | None) -> None:
     """The mask's dtype can hold the ids of the lesions that are pasted into it."""
-    highest = max(lesion_labels or (1,))
-    limit = 1 if mask.dtype == torch.bool else highest if mask.is_floating_point() else torch.iinfo(mask.dtype).max
-    if highest > limit:
-        fail(name, f"a dtype that holds the lesion label {highest}", str(mask.dtype))
+    for label in lesion_labels or (1,):
+        if mask.is_floating_point():
+            held = int(torch.tensor(label, dtype=torch.float64).to(mask.dtype)) == label  # above 2**k floats have gaps
+        else:
+            held = label <= (1 if mask.dtype == torch.bool else torch.iinfo(mask.dtype).max)
+        if not held:
+            fail(name, f"a dtype that holds the lesion label {label}", str(mask.dtype))
 
 
 def mask_like(name: str, mask: Any, image: Tensor) -> Tensor:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch.utils.data import default_collate
 
+from softcp_gpu import checks
 from softcp_gpu.modules.softcp import SoftCP
 
 
 class SoftCPCollate:
     """A `collate_fn` that augments each batch.
 
-    Draws follow the loader's own seeding: torch gives each worker of each epoch its own seed, from the loader's
-    `generator`. So they repeat with the same generator and the same number of workers.
+    Draws follow the seed of the process that they are made in. In workers that is the loader's: torch gives each worker
+    of each epoch its own seed, from the loader's `generator`, so draws repeat with the same generator and as many
+    workers. Without workers it is torch's own, and the draws go on from call to call.
 
     Args:
         aug: the module, on the CPU and in training mode.
@@ -41,13 +43,14 @@ class SoftCPCollate:
         self.aug, self.keys, self.collate = aug, keys, collate
 
     def __call__(self, samples: list[Any]) -> Any:
-        """Collates, then augments; without a bank a batch of one, which has no other source, passes unchanged."""
+        """Collates, then augments; without a bank a batch of one, which has no other source, keeps its pixels."""
         batch = self.collate(samples)
         inputs = [batch[key] for key in self.keys]
-        if len(samples) == 1 and self.aug.bank is None:
-            return batch
-        image, mask = self.aug(*inputs)
-        if isinstance(batch, dict):
+        if self.aug.training and len(inputs[0]) == 1 and self.aug.bank is None:
+            image, mask = checks.floating("image", inputs[0]), inputs[1]
+        else:
+            image, mask = self.aug(*inputs)
+        if isinstance(batch, Mapping):
             return {**batch, self.keys[0]: image, self.keys[1]: mask}
         out = list(batch)
         out[self.keys[0]], out[self.keys[1]] = image, mask

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from softcp_gpu.functional.execution import constants
+from softcp_gpu.functional.execution import constants, without_autocast
 
 # torch gathers no unsigned integers but bytes; the same bits under another name will do.
 _GATHERED = MappingProxyType({torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: torch.int64})
@@ -42,7 +42,7 @@ def rigid_matrix(flip: Tensor, angle_deg: Tensor, scale: Tensor, shift_px: Tenso
     axes = flip.shape[1]
     linear = torch.diag_embed(flip)
     for k, plane in enumerate(_PLANES[axes - 2]):
-        linear = _rotation(angle_deg[:, k], plane, axes) @ linear
+        linear = compose(linear, _rotation(angle_deg[:, k], plane, axes))
     return affine_matrix(linear * scale[:, None, None], shift_px)
 
 
@@ -84,8 +84,9 @@ def compose(*matrices: Tensor) -> Tensor:
         True
     """
     result = matrices[0]
-    for matrix in matrices[1:]:
-        result = matrix @ result
+    with without_autocast(result):
+        for matrix in matrices[1:]:
+            result = matrix @ result
     return result
 
 

@@ -23,7 +23,7 @@ class Lesion(NamedTuple):
     matrix: Tensor | None  # (B, n + 1, n + 1): source to frame, not moved; None for the identity
     area: Tensor  # (B,) int64: its pixels
     found: Tensor  # (B,) bool: the source has a lesion
-    whole: Tensor  # (B,) bool: nothing of it was cut off; what is longer than two frames has no place in one
+    whole: Tensor  # (B,) bool: nothing was cut off; what is longer than two frames, and than its own, has no place
 
 
 def lesion_of(mask: Tensor, lesion_labels: tuple[int, ...] | None) -> Tensor:
@@ -64,8 +64,8 @@ def transformed_lesion(
             assert source_mm is not None  # or there would be nothing to resample
             assert mm is not None
             matrix = scaling(source_mm / mm)
-        longest = tuple(2 * length for length in shape) if config.longest_px is None else config.longest_px
-        canvas, home, whole = _canvas(labels, matrix, center, extent, shape, longest)
+        most = tuple(max(2 * frame, length) for frame, length in zip(shape, source_mask.shape[2:], strict=True))
+        canvas, home, whole = _canvas(labels, matrix, center, extent, most, config.longest_px or most)
         start, extent, _ = bounding_box(canvas != 0)
     if execution.may_read_values(extent):
         window = tuple(max(1, length) for length in extent.amax(0).tolist())
@@ -82,7 +82,7 @@ def _canvas(
     matrix: Tensor,
     center: Tensor,
     extent: Tensor,
-    shape: tuple[int, ...],
+    most: tuple[int, ...],
     longest: tuple[int, ...],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Warps the labels of each lesion, in a canvas around the place where the transform alone would put it.
@@ -91,18 +91,18 @@ def _canvas(
         labels: (B, 1, *spatial): the class id of each lesion pixel, 0 elsewhere.
         matrix: (B, n + 1, n + 1), source to frame.
         center, extent: (B, n), of each lesion's box in its source.
-        shape: n lengths of the frame.
+        most: n lengths: what is longer has no place.
         longest: n lengths of a canvas that holds every lesion, where values may not be read.
 
     Returns:
         the warped labels (B, 1, *canvas); the canvas' first pixel in the frame (B, n) int64; and (B,) bool: the lesion
-        is at most two frames long along each axis. What lies beyond is cut off.
+        is no longer than that along each axis. What lies beyond is cut off.
     """
-    axes = len(shape)
+    axes = len(most)
     reach = (matrix[:, :axes, :axes].detach().abs() @ extent.double()[..., None])[..., 0]
-    whole = (reach <= 2 * execution.constants(shape, labels)).all(1)
+    whole = (reach <= execution.constants(most, labels)).all(1)
     if execution.may_read_values(labels):
-        size = tuple(min(2 * frame, int(r) + 4) for frame, r in zip(shape, reach.amax(0).tolist(), strict=True))
+        size = tuple(min(length, int(r) + 4) for length, r in zip(most, reach.amax(0).tolist(), strict=True))
     else:
         size = longest
     middle = (matrix[:, :axes, :axes] @ center[..., None])[..., 0] + matrix[:, :axes, axes]

@@ -11,6 +11,7 @@ from torch import Tensor
 from softcp_gpu.functional.windows import count_pixels, take_window, window_index
 from softcp_gpu.types import Bounds
 
+_ROUNDING = 1e-12
 _FLOAT32_EXACT = 1 << 32  # product of the two sizes up to which a float32 FFT keeps counts within 0.1 of the truth
 
 
@@ -87,10 +88,10 @@ def within_bounds(counts: Overlaps, area: Tensor, bounds: Bounds, region: Tensor
         return torch.full_like(area, value, dtype=torch.float64) if isinstance(value, int) else area.double() * value
 
     # Whatever the bound, a lesion of which nothing is seen is not pasted.
-    legal = (area > 0) & (counts.visible > 0) & (counts.visible >= bound(bounds.min_visible) - 1e-6)
+    legal = (area > 0) & (counts.visible > 0) & (counts.visible >= bound(bounds.min_visible) * (1 - _ROUNDING))
     if region is not None:
-        legal = legal & (counts.region >= bound(bounds.min_region_overlap) - 1e-6)
-    return legal & (counts.lesion <= bound(bounds.max_lesion_overlap) + 1e-6)
+        legal = legal & (counts.region >= bound(bounds.min_region_overlap) * (1 - _ROUNDING))
+    return legal & (counts.lesion <= bound(bounds.max_lesion_overlap) * (1 + _ROUNDING))
 
 
 def fast_length(length: int) -> int:

@@ -5,13 +5,12 @@ background transform, source lesion, one warp, a legal place, intensities, soft 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
 from softcp_gpu.functional import execution
 from softcp_gpu.functional.geometry import compose, translation, warp
+from softcp_gpu.functional.inputs import Inputs, Physical
 from softcp_gpu.functional.intensity import apply_intensity
 from softcp_gpu.functional.lesion import Lesion, lesion_of, transformed_lesion
 from softcp_gpu.functional.overlap import Overlaps, overlaps_at, within_bounds
@@ -24,36 +23,6 @@ from softcp_gpu.types import PasteConfig, PasteParams, PlacementRecord, SoftCPOu
 
 # Streams of each sample's seed that noise fields are read from; sampling.py keeps its draws below.
 OBJECT_NOISE, BACKGROUND_NOISE, IMAGE_NOISE = 1000, 2000, 3000
-
-
-class Physical(NamedTuple):
-    """What the pixels of a batch and of its sources stand for, as far as it is known."""
-
-    mm: Tensor | None = None  # (B, n) float64: spacing of the image
-    source_mm: Tensor | None = None  # (B, n) float64
-    source_range: Tensor | None = None  # (B, C, 2): unit of the lesion's intensity operations; None: the source's own
-
-    def rows(self, index: slice | Tensor, source: slice | Tensor) -> Physical:
-        """Of some of the samples, with their sources."""
-        mm = None if self.mm is None else self.mm[index]
-        return Physical(mm, *(None if t is None else t[source] for t in (self.source_mm, self.source_range)))
-
-
-class Inputs(NamedTuple):
-    """A batch, and its sources."""
-
-    image: Tensor  # (B, C, *spatial) floating
-    mask: Tensor  # (B, 1, *spatial)
-    region: Tensor | None  # (B, 1, *spatial) bool
-    source_image: Tensor  # (B, C, *source) floating
-    source_mask: Tensor  # (B, 1, *source)
-    physical: Physical
-
-    def rows(self, index: slice | Tensor, source: slice | Tensor) -> Inputs:
-        """Some of the samples, with their sources."""
-        region = None if self.region is None else self.region[index]
-        sources = self.source_image[source], self.source_mask[source], self.physical.rows(index, source)
-        return Inputs(self.image[index], self.mask[index], region, *sources)
 
 
 def soft_cp(
@@ -92,8 +61,18 @@ def soft_cp(
         # whatever the others are.
         joined = _Joined(len(image))
         for i, j in enumerate(source.tolist()):
-            joined.add(_augment(whole.rows(slice(i, i + 1), slice(j, j + 1)), params.sample(i), config))
+            x, one = whole.rows(slice(i, i + 1), slice(j, j + 1)), params.sample(i)
+            joined.add(_augment(x, one, _config_of_one(config, x.physical, one)))
         return joined.output(params)
+
+
+def _config_of_one(config: PasteConfig, physical: Physical, params: PasteParams) -> PasteConfig:
+    """What the call is for a batch of one: a sample's tile, and so the last bits of sums over it, is its own."""
+    config = config._replace(erode_max=int(params.k_erode), dilate_max=int(params.k_dilate))
+    if physical.mm is None or physical.source_mm is None:
+        return config
+    resample = not torch.equal(physical.mm, physical.source_mm)
+    return config._replace(least_mm=tuple(physical.mm[0].tolist()), resample=resample)
 
 
 class _Joined:

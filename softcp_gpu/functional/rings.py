@@ -103,7 +103,7 @@ def distance_mm(mask: Tensor, spacing: Spacing, reach: int) -> Tensor:
     Returns:
         (B, 1, *spatial) float32, mm.
     """
-    squared = torch.where(mask, 0.0, torch.inf)
+    squared = torch.full(mask.shape, torch.inf, dtype=torch.float32, device=mask.device).masked_fill(mask, 0)
     for axis, least in zip(range(2, mask.ndim), spacing.least, strict=True):
         best, step = squared.clone(), _column(spacing.mm[:, axis - 2], mask)
         for j in range(1, min(int(reach / least + _TOLERANCE), mask.shape[axis] - 1) + 1):

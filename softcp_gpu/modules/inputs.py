@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from softcp_gpu import checks
-from softcp_gpu.functional.pipeline import Physical
+from softcp_gpu.functional.inputs import Physical
 from softcp_gpu.modules.bank import LesionBank
 from softcp_gpu.types import PasteConfig, PasteParams
 
@@ -114,7 +114,7 @@ def call_config(config: PasteConfig, x: Backgrounds, sources: Sources, params: P
 
 
 def _longest_px(x: Backgrounds, sources: Sources, params: PasteParams) -> tuple[int, ...]:
-    """The length along each axis that no lesion exceeds, turned and scaled: a source's diagonal, or two frames."""
+    """The length along each axis that no lesion exceeds, turned and scaled: a source's diagonal, if that is less."""
     frame, source = x.image.shape[2:], torch.tensor(sources.image.shape[2:], dtype=torch.float64)
     mm = torch.ones_like(source) if x.mm is None else x.mm.amin(0)
     source_mm = mm if x.mm is None or sources.mm is None else sources.mm.amax(0)
@@ -122,7 +122,8 @@ def _longest_px(x: Backgrounds, sources: Sources, params: PasteParams) -> tuple[
     reach = scale * (source * source_mm).norm() / mm
     # In steps of 16, so that a graph that is compiled for a size serves the next call too.
     rounded = [math.ceil((length + 4) / 16) * 16 for length in reach.tolist()]
-    return tuple(min(2 * length, most) for length, most in zip(frame, rounded, strict=True))
+    lengths = zip(frame, sources.image.shape[2:], rounded, strict=True)
+    return tuple(min(max(2 * length, own), most) for length, own, most in lengths)
 
 
 def checked_bank(bank: Any, labels: Labels) -> LesionBank | None:
@@ -134,6 +135,13 @@ def checked_bank(bank: Any, labels: Labels) -> LesionBank | None:
     if labels.lesion is not None and not set(bank.classes) <= set(labels.lesion):
         checks.fail("bank", f"lesions of the classes {list(labels.lesion)} (lesion_labels)", f"{list(bank.classes)}")
     return bank
+
+
+def nothing_beside_a_bank(**given: Any) -> None:
+    """What a bank knows of its lesions is not given again."""
+    for name, value in given.items():
+        if value is not None:
+            checks.fail(name, "None where lesions come from a bank", repr(value))
 
 
 def sources_of_bank(bank: LesionBank, seed: Tensor, x: Backgrounds, labels: Labels) -> Sources:

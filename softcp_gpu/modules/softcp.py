@@ -35,7 +35,7 @@ class SoftCP(nn.Module):
         max_lesion_overlap: most lesion pixels on lesions that are already there, likewise.
         min_visible: least lesion pixels inside the frame, likewise.
         lesion_labels: class id(s) of lesions in the masks; None: masks are binary.
-        other_labels: further class ids that masks may hold; 0, 1 and the lesions' need no mention.
+        other_labels: with `lesion_labels`, further ids that masks may hold; 0, 1 and the lesions' need no mention.
         match: "none", or "rim": shifts the lesion's intensities so that the tissue around it agrees with its new place.
         object_transform: an `ObjectTransform`, its keywords as a dict, "default", or None: the lesion stays as it is.
         background_transform: an `ImageTransform`, its keywords, or None; acts on the image before pasting.
@@ -105,6 +105,10 @@ class SoftCP(nn.Module):
         erode = checks.step_range("k_erode", k_erode)
         dilate = None if k_dilate == "auto" else checks.step_range("k_dilate", k_dilate)
         lesion_ids = checks.labels("lesion_labels", lesion_labels)
+        if other_labels and lesion_ids is None:
+            checks.fail(
+                "other_labels", "lesion_labels beside it, or none: masks are binary without", repr(other_labels)
+            )
         self.labels = inputs.Labels(lesion_ids, checks.labels("other_labels", other_labels) or ())
         self.bank = inputs.checked_bank(bank, self.labels)
         objects = {} if isinstance(object_transform, str) and object_transform == "default" else object_transform
@@ -206,8 +210,9 @@ class SoftCP(nn.Module):
             seed = self.seeds.draw(image.shape[0], generator)
             params = self.draw(seed, tuple(image.shape[2:]), own_source=from_bank or source_image is not None)
         else:
-            checks.params_fit(params, x.image)
+            checks.params_fit(params, x.image, (self.object_transform, self.background_transform, self.image_transform))
         if self.bank is not None and from_bank:
+            inputs.nothing_beside_a_bank(source_spacing=source_spacing, source_range=source_range)
             sources = inputs.sources_of_bank(self.bank, params.seed, x, self.labels)
         else:
             sources = inputs.checked_sources(x, source_image, source_mask, source_spacing, source_range, self.labels)

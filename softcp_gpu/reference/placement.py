@@ -160,11 +160,11 @@ def within_bounds(counts: Overlaps, area: int, region: np.ndarray | None, bounds
     def pixels(bound: int | float) -> float:
         return bound if isinstance(bound, int) else bound * area
 
-    slack = 1e-6  # a fraction times an area is rounded: 0.3 of 10 pixels are 3
-    legal = counts.visible >= max(1, pixels(min_visible) - slack)
+    slack = 1e-12  # a fraction times an area is rounded: 0.3 of 10 pixels are 3
+    legal = counts.visible >= max(1, pixels(min_visible) * (1 - slack))
     if region is not None:
-        legal = legal & (counts.region >= pixels(min_region_overlap) - slack)
-    return legal & (counts.lesion <= pixels(max_lesion_overlap) + slack)
+        legal = legal & (counts.region >= pixels(min_region_overlap) * (1 - slack))
+    return legal & (counts.lesion <= pixels(max_lesion_overlap) * (1 + slack))
 
 
 def _rectangle(

@@ -314,6 +314,25 @@ def test_a_map_in_slabs_gives_the_places_of_the_whole_map(shape, monkeypatch):
     assert max(number[0] for number in seen) == 3  # no thicker than the lesion
 
 
+def test_the_smallest_fraction_still_asks_for_a_pixel():
+    region = torch.zeros(1, 1, 20, 20, dtype=torch.bool)
+    region[..., 0, 0] = region[..., 19, 19] = True
+    lesion = torch.zeros_like(region)
+    lesion[..., 5:8, 5:8] = True
+    assert torch.equal(
+        legal_offsets(lesion, region, min_region_overlap=1e-9), legal_offsets(lesion, region, min_region_overlap=1)
+    )
+
+
+@pytest.mark.parametrize("transform", [None, {"rigid": ["none"], "intensity": ["none"]}])
+def test_a_lesion_longer_than_two_frames_from_a_frame_of_its_own_has_places(transform):
+    source = torch.zeros(1, 1, 4, 100)
+    source[..., 1, 10:90] = 1
+    frame = torch.zeros(1, 1, 16, 30)
+    aug = SoftCP(p=1.0, object_transform=transform, min_visible=0.3, k_erode=0)
+    assert aug.augment(frame, frame, source_image=source, source_mask=source).status_labels() == ["pasted"]
+
+
 def test_in_place_keeps_the_offset_0_or_pastes_nothing():
     lesion = lesion_in_the_corner((8, 8), ELL)
     free = paste_everywhere(lesion, None, None, 5, placement="in_place")

@@ -1,3 +1,4 @@
+from collections import UserDict
 from typing import NamedTuple
 
 import pytest
@@ -136,3 +137,33 @@ def test_another_collate_function_may_come_first():
     found = SoftCPCollate(SoftCP(p=1.0, min_region_overlap=0.1), ("image", "mask"), stack)(samples)
     assert found["n"] == 2
     assert not torch.equal(found["image"], stack(samples)["image"])
+
+
+def test_the_batch_counts_and_not_the_samples():
+    """A collate function may make one sample of many, or many of one."""
+    image, mask, _ = phantoms.batch(4, SHAPE)
+
+    def crops(samples):
+        return [torch.cat([sample[k] for sample in samples]) for k in (0, 1)]
+
+    def first(samples):
+        return [samples[0][k][:1] for k in (0, 1)]
+
+    aug = SoftCP(p=1.0, min_region_overlap=0, max_lesion_overlap=1.0)
+    assert not torch.equal(SoftCPCollate(aug, collate=crops)([(image, mask)])[0], image)
+    assert torch.equal(SoftCPCollate(aug, collate=first)([(image, mask), (image, mask)])[0], image[:1])
+
+
+def test_a_batch_of_one_has_the_dtype_of_the_others():
+    image, mask, _ = phantoms.batch(3, SHAPE)
+    samples = [((image[i] * 255).byte(), mask[i]) for i in range(3)]
+    collate = SoftCPCollate(SoftCP(p=1.0))
+    assert collate(samples)[0].dtype == collate(samples[:1])[0].dtype == torch.float32
+
+
+def test_any_mapping_will_do():
+    image, mask, _ = phantoms.batch(2, SHAPE)
+    collate = SoftCPCollate(SoftCP(p=1.0), ("image", "mask"), lambda _: UserDict(image=image, mask=mask, name="x"))
+    found = collate([0, 1])
+    assert found["name"] == "x"
+    assert not torch.equal(found["image"], image)

@@ -140,6 +140,13 @@ def test_a_module_with_a_bank_moves_copies_and_pickles():
         ({}, torch.zeros(1, 3, 48, 40), {}, "bank: expected lesions with 3 channel.s. and 2 axes, found 1 channel"),
         ({}, torch.zeros(1, 1, 8, 48, 40), {}, "bank: expected lesions with 1 channel.s. and 3 axes, found 1 channel"),
         ({}, torch.zeros(1, 1, 48, 40), {"spacing": (1, 1)}, "bank: expected lesions with spacing"),
+        (
+            {},
+            torch.zeros(1, 1, 48, 40),
+            {"source_range": 1},
+            "source_range: expected None where lesions come from a bank",
+        ),
+        ({}, torch.zeros(1, 1, 48, 40), {"source_spacing": 1}, "source_spacing: expected None where lesions come from"),
     ],
 )
 def test_a_bank_that_does_not_fit_is_refused(settings, image, call, expected):

@@ -186,3 +186,30 @@ def test_soft_mask_takes_one_spacing_for_all():
     together = soft_mask(mask, 1, 5, 0.7, spacing=MM)
     for i in range(len(mask)):
         assert torch.equal(soft_mask(mask[i : i + 1], 1, 5, 0.7, spacing=MM), together[i : i + 1])
+
+
+@pytest.mark.parametrize("transform", [TURNS, None], ids=["transformed", "as it is"])
+def test_a_sample_does_not_depend_on_the_spacing_of_the_others(transform):
+    """Neither on whether they are resampled, nor on how far their rims reach in pixels."""
+    image, mask = scan(FRAME, 1)
+    mm = torch.tensor([MM, (1.0, 1.0, 1.0), (2.0, 0.5, 0.8)])
+    source_mm = torch.tensor([MM, (1.5, 1.0, 1.0), (2.0, 0.5, 0.8)])
+    given = {"source_image": image.roll(1, 0), "source_mask": mask.roll(1, 0)}
+    aug = SoftCP(p=1.0, k_dilate=(2, 5), match="rim", max_lesion_overlap=1.0, object_transform=transform)
+    for seed in range(6):
+        whole = aug.augment(
+            image, mask, spacing=mm, source_spacing=source_mm, generator=torch.Generator().manual_seed(seed), **given
+        )
+        generator = torch.Generator().manual_seed(seed)
+        for i in range(3):
+            rows = slice(i, i + 1)
+            alone = aug.augment(
+                image[rows],
+                mask[rows],
+                spacing=mm[rows],
+                source_spacing=source_mm[rows],
+                generator=generator,
+                **{name: value[rows] for name, value in given.items()},
+            )
+            assert torch.equal(alone.image, whole.image[rows])
+            assert torch.equal(alone.mask, whole.mask[rows])

@@ -1,0 +1,37 @@
+"""What the stages work on: a batch, its sources, and what their pixels stand for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Physical(NamedTuple):
+    """What the pixels of a batch and of its sources stand for, as far as it is known."""
+
+    mm: Tensor | None = None  # (B, n) float64: spacing of the image
+    source_mm: Tensor | None = None  # (B, n) float64
+    source_range: Tensor | None = None  # (B, C, 2): unit of the lesion's intensity operations; None: the source's own
+
+    def rows(self, index: slice | Tensor, source: slice | Tensor) -> Physical:
+        """Of some of the samples, with their sources."""
+        mm = None if self.mm is None else self.mm[index]
+        return Physical(mm, *(None if t is None else t[source] for t in (self.source_mm, self.source_range)))
+
+
+class Inputs(NamedTuple):
+    """A batch, and its sources."""
+
+    image: Tensor  # (B, C, *spatial) floating
+    mask: Tensor  # (B, 1, *spatial)
+    region: Tensor | None  # (B, 1, *spatial) bool
+    source_image: Tensor  # (B, C, *source) floating
+    source_mask: Tensor  # (B, 1, *source)
+    physical: Physical
+
+    def rows(self, index: slice | Tensor, source: slice | Tensor) -> Inputs:
+        """Some of the samples, with their sources."""
+        region = None if self.region is None else self.region[index]
+        sources = self.source_image[source], self.source_mask[source], self.physical.rows(index, source)
+        return Inputs(self.image[index], self.mask[index], region, *sources)
