@@ -18,7 +18,7 @@ from softcp_gpu.data.cut import MARGIN, build_bank
 from softcp_gpu.synthesize import Shown, Summary, synthesize
 from softcp_gpu.synthesize.inputs import read_config, write_phantoms, write_volumes
 from softcp_gpu.synthesize.picture import Picture, pictures
-from softcp_gpu.synthesize.plan import split_cases
+from softcp_gpu.synthesize.plan import real_cases, split_cases
 from softcp_gpu.synthesize.save import FORMATS
 from softcp_gpu.synthesize.sheet import draw_sheet
 
@@ -132,7 +132,7 @@ def bank_command(
     try:
         found = find_layout(data, layout)
         found = found.with_roles(lesion_label) if lesion_label else found
-        cases, problems = found.cases(data)
+        cases, problems = real_cases(found, data)
         train = split_cases(cases, split, seed)[0].train
         with console.status(f"cutting out the lesions of {len(train)} cases"):
             built = build_bank(found, train, bank, margin=margin, overwrite=overwrite)
@@ -213,7 +213,8 @@ def _run(run: Callable[[Callable[[Summary, Shown], None]], Summary], out: Path, 
 
 
 def _show(summary: Summary, out: Path, sheet: bool) -> None:
-    facts = f"layout: {summary.layout}\nsplit: {summary.split}\nregion: {summary.region}"
+    ids = ", ".join(map(str, sorted(summary.lesion_labels)))
+    facts = f"layout: {summary.layout}\nsplit: {summary.split}\nregion: {summary.region}\nlesion labels: {ids}"
     console.print(escape(facts), soft_wrap=True)
     table = Table("status", "samples", "tries")
     for status in summary.tries:

@@ -149,8 +149,8 @@ def write_volume(path: Path | str, volume: Volume, *, like: Path | None = None) 
             plain = Path(folder, f"volume{suffix(path).removesuffix('.gz')}")
             sitk.WriteImage(image, str(plain), plain.suffix != ".nii", compressionLevel=_FAST)
             check_whole(plain)
-            if like is not None and _same_format(like, plain) and read_grid(like) == grid != read_grid(plain):
-                repeat_geometry(plain, like)
+            if like is not None and _same_format(like, plain) and read_grid(like) == grid:
+                repeat_geometry(plain, like)  # also where both are read alike: NIfTI has two transforms, with codes
             _finish(plain, temporary, packed=suffix(path) == ".nii.gz")
 
 

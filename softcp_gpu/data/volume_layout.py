@@ -169,7 +169,10 @@ class VolumeLayout(Layout):
         arrays = {like.image: image[..., 0], **{path: image[..., k + 1] for k, path in enumerate(like.channels)}}
         _check_new(Path(out_root), new_id, like, image, labels, region)
         for path in _region_of(like):
-            arrays[path] = read_volume(path).values if region is None else region
+            if region is None or self.roles(like.root).region:  # a region of labels is not that of the file
+                arrays[path] = read_volume(path).values
+            else:
+                arrays[path] = region
         arrays[like.masks[0]] = labels
         written: list[Path] = []
         try:

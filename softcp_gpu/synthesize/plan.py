@@ -67,9 +67,11 @@ def sort_out(layout: Layout, cases: Sequence[Case]) -> tuple[list[Case], list[Ca
 class Selection(NamedTuple):
     """What may be used of a data set."""
 
+    held_out: list[Case]  # all that is not trained on
     parts: Split
     how: str  # it was divided, in words
     train: list[Case]
+    readable: list[Case]  # of these
     backgrounds: list[Case]
     sources: list[Case]
     problems: list[Problem]
@@ -77,12 +79,26 @@ class Selection(NamedTuple):
 
 def select_cases(layout: Layout, data: Path, split: str, seed: int) -> Selection:
     """Lists a data set, divides it, and looks at the headers and masks of its training part."""
-    cases, problems = layout.cases(data)
+    cases, problems = real_cases(layout, data)
     parts, how = split_cases(cases, split, seed)
     train, broken = layout.check_headers(parts.train)
     backgrounds, sources, unreadable = sort_out(layout, train)
-    absent = layout.absent_labels(train)
-    return Selection(parts, how, train, backgrounds, sources, [*problems, *broken, *unreadable, *absent])
+    bad = {problem.path for problem in unreadable}
+    readable = [case for case in train if bad.isdisjoint(case.masks)]
+    problems = [*problems, *broken, *unreadable, *layout.absent_labels(train)]
+    held_out = [case for case in cases if case not in parts.train]
+    return Selection(held_out, parts, how, train, readable, backgrounds, sources, problems)
+
+
+def real_cases(layout: Layout, data: Path) -> tuple[list[Case], list[Problem]]:
+    """The cases of a data set that show one patient, and what is wrong with the others."""
+    cases, problems = layout.cases(data)
+    synthetic = [case for case in cases if case.synthetic]
+    if synthetic and len(synthetic) == len(cases):
+        expected = "original cases, as a synthetic one shows two patients"
+        raise DataError(data, expected, f"{len(synthetic)} synthetic ones")
+    reason = "a synthetic case shows two patients: expected real ones"
+    return [case for case in cases if not case.synthetic], [*problems, *(Problem(c.image, reason) for c in synthetic)]
 
 
 class Pair(NamedTuple):

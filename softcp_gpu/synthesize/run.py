@@ -31,6 +31,7 @@ class Summary:
     requested: int
     split: str
     region: str = "none"
+    lesion_labels: set[int] = field(default_factory=set)  # ids that were lesions in what was pasted
     problems: list[Problem] = field(default_factory=list)
     statuses: Counter[str] = field(default_factory=Counter)  # of the samples, after their last try
     tries: Counter[str] = field(default_factory=Counter)  # of every single try
@@ -104,16 +105,21 @@ def synthesize(
         found = found.with_roles(lesion_label or None, region_label or None)
     chosen = select_cases(found, data, split, seed)
     parts = chosen.parts
-    lesions = None if bank is None else open_bank(bank, [*parts.val, *parts.test]).to(where)
+    lesions = None if bank is None else open_bank(bank, chosen.held_out).to(where)
     real = len(chosen.train)
     summary = Summary(found.name, real, sample_count(real, ratio, count), chosen.how, problems=chosen.problems)
     _check_usable(data, chosen, lesions)
     organ = found.read_labels(chosen.backgrounds[0])[1] is not None
     summary.region = "none" if region == "none" else "the data set's" if organ else "the body in the image"
-    if summary.region == "the body in the image":
+    drawn_by_hand = not chosen.backgrounds[0].region or region_label  # and not all of the body
+    if summary.region == "the body in the image" or not (region == "none" or drawn_by_hand):
         config = {"min_region_overlap": 1.0, **config}
     _check_apart(data, out)
-    saver = ForNnunet(found, out, chosen.backgrounds) if format == "nnunet" else SameFormat(found, out)
+    saver = ForNnunet(found, out, chosen.readable) if format == "nnunet" else SameFormat(found, out)
+    pairing = Pairing(chosen.backgrounds, chosen.sources if lesions is None else [], seed)
+    make = cache(partial(make_augmentation, config, bank=lesions))
+    maker = SampleMaker(pairing, found, make, lesions, where, saver, out, summary.region)
+    maker.check()
 
     manifest.prepare_folder(out, overwrite)
     (out / manifest.SAMPLES).touch()
@@ -121,19 +127,19 @@ def synthesize(
         out / manifest.SPLIT, {part: [case.id for case in group] for part, group in parts._asdict().items()}
     )
     summary.problems += saver.start()
-    pairing = Pairing(chosen.backgrounds, chosen.sources if lesions is None else [], seed)
-    make = cache(partial(make_augmentation, config, bank=lesions))
-    maker = SampleMaker(pairing, found, make, lesions, where, saver, out, summary.region)
     for number in range(summary.requested):
         made = maker.make(number)
         manifest.append_line(out / manifest.SAMPLES, made.record)
         summary.statuses[made.shown.status] += 1
+        summary.lesion_labels.update(made.record.get("lesion_labels", []))
         summary.tries.update(attempt["status"] for attempt in made.record["tries"])
         summary.problems = list(dict.fromkeys([*summary.problems, *made.problems]))  # each file is told once
         if on_sample:
             on_sample(summary, made.shown)
     saver.finish()
-    manifest.write_json(out / manifest.SUMMARY, _report(summary, seed, config, where))
+    asked: dict[str, Any] = {"data": data.name, "bank": None if bank is None else Path(bank).name, "format": format}
+    asked |= {"lesion_label": lesion_label, "region_label": region_label, "ratio": ratio, "count": count}
+    manifest.write_json(out / manifest.SUMMARY, {**asked, **_report(summary, seed, config, where)})
     return summary
 
 
@@ -200,6 +206,7 @@ def _report(summary: Summary, seed: int, config: Mapping[str, Any], device: torc
         "layout": summary.layout,
         "split": summary.split,
         "region": summary.region,
+        "lesion_labels": sorted(summary.lesion_labels),
         "seed": seed,
         "device": str(device),
         "config": json.loads(json.dumps(dict(config), default=repr)),  # it may hold modules

@@ -59,6 +59,20 @@ class SampleMaker:
     out: Path
     region: str  # as in `Summary`
 
+    def check(self) -> None:
+        """Tries the first pair without saving it, so that settings that do not fit the data are told at once.
+
+        Raises:
+            ValueError: naming the setting.
+        """
+        pair = self.pairing.draw(0, 0)
+        try:
+            background = self.layout.load(pair.background)
+            source = self._load_source(pair, background)
+        except DataError:  # told when its turn comes
+            return
+        paste_pair(self.augmentation, background, source, _place(background, self.region), pair.seed, self.device)
+
     def make(self, number: int) -> Made:
         """Tries pairs until one is pasted and saved; a bad file costs a try."""
         new_id, skipped = f"synth_{number:06d}", 0
@@ -89,6 +103,8 @@ class SampleMaker:
         pasted = paste_pair(self.augmentation, background, source, place, pair.seed, self.device)
         if pasted.status != "pasted":
             return _Try(pasted.status, background)
+        if not pasted.soft_mask.any():  # by a crop of the result
+            return _Try("cropped_away", background)
         try:
             return _Try("pasted", background, pasted, self._save(new_id, pair, pasted))
         except DataError as error:
@@ -114,7 +130,10 @@ class SampleMaker:
         parents = [patient_of(pair.background), source["patient"] or source["id"]]
         paths = self.saver.save(new_id, pair, parents, pasted.sample)
         *images, mask = paths
-        names = {"image" if k == 0 else f"image_{k}": path for k, path in enumerate(images)} | {"mask": mask}
+        names = {"mask": mask}
+        if pair.background.region is not None and len(images) == 2 + len(pair.background.channels):
+            names["region"] = images.pop()
+        names = {"image" if k == 0 else f"image_{k}": path for k, path in enumerate(images)} | names
         return {
             "background": {"id": pair.background.id, "patient": pair.background.patient},
             "source": source,

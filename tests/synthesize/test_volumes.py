@@ -256,6 +256,69 @@ def test_the_demo_makes_volumes_too(tmp_path, softcp):
     ]
 
 
+def test_a_region_of_labels_leaves_the_file_of_the_brain_alone(tmp_path):
+    root, out = brats(tmp_path / "data"), tmp_path / "out"
+    synthesize(root, out, count=2, region_label=(1,), lesion_label=(2, 4), config={"min_region_overlap": 0})
+    _, samples = synthetic(root, out)
+    assert samples
+    for record, before, after in samples:
+        assert np.array_equal(read_volume(after.region).values, read_volume(before.region).values)
+        assert set(record["files"]) == {"image", "image_1", "image_2", "image_3", "region", "mask"}
+
+
+def test_both_transforms_of_a_nifti_header_stay(tmp_path):
+    nibabel = pytest.importorskip("nibabel", reason="nibabel is not installed")
+    root, out = tmp_path / "data", tmp_path / "out"
+    turned = np.diag([0.8, 0.8, 2.5, 1.0])
+    turned[:2, :2] = 0.8 * np.array([[0.8, -0.6], [0.6, 0.8]])
+    for i in range(2):
+        image, labels = scan(i)
+        for name, values in (("imaging", image[0]), ("segmentation", labels)):
+            file = nibabel.Nifti1Image(values.transpose(2, 1, 0), None)
+            file.set_qform(turned, code=1)
+            file.set_sform(np.diag([0.8, 0.8, 2.5, 1.0]), code=4)
+            path = root / f"case_{i:05d}" / f"{name}.nii.gz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            nibabel.save(file, path)
+    synthesize(root, out, count=1)
+    _, [(_, before, after)] = synthetic(root, out)
+    a, b = nibabel.load(before.image), nibabel.load(after.image)
+    assert np.array_equal(a.affine, b.affine)
+    for field in ("qform_code", "sform_code", "pixdim", "quatern_b", "srow_x"):
+        assert np.array_equal(a.header[field], b.header[field]), field
+
+
+def test_a_lesion_stays_in_a_brain_that_is_drawn(tmp_path):
+    root, out = brats(tmp_path / "data"), tmp_path / "out"
+    synthesize(root, out, count=3)
+    for record in lines(out):
+        assert record["placement"]["region_overlap_px"] == record["placement"]["area_px"]
+
+
+def test_synthetic_cases_are_no_parents(tmp_path, softcp):
+    root, out = kits(tmp_path / "data"), tmp_path / "out"
+    synthesize(root, out, count=2)
+    for folder in out.glob("case_*"):
+        folder.rename(root / folder.name)
+    summary = synthesize(root, tmp_path / "again", count=4)
+    assert sum("shows two patients" in str(problem) for problem in summary.problems) == 2
+    assert summary.real == 4
+    assert not [r for r in lines(tmp_path / "again") if "synth" in r["background"]["id"] + r["source"]["id"]]
+    assert softcp("bank", root, tmp_path / "bank").code == 0
+    assert "synth" not in (tmp_path / "bank" / "bank.jsonl").read_text("utf-8")
+
+
+def test_settings_that_do_not_fit_are_told_before_an_earlier_set_is_removed(tmp_path, softcp):
+    root, out = kits(tmp_path / "data"), tmp_path / "out"
+    assert softcp("synthesize", root, out, "--count", "1").code == 0
+    (tmp_path / "c.toml").write_text('footprint = "cross"', "utf-8")
+    said = softcp("synthesize", root, out, "--overwrite", "--config", tmp_path / "c.toml")
+    assert said.code == 2
+    assert "footprint: expected 'full' with spacing" in said.err
+    assert (out / "summary.json").is_file()
+    assert list(out.glob("case_*"))
+
+
 class TestForNnunet:
     def made(self, tmp_path, softcp, name, *more):
         root, out = SETS[name](tmp_path / "data", 6), tmp_path / "Dataset001_Soft"
@@ -296,6 +359,16 @@ class TestForNnunet:
         assert len(split["val"]) == len(split["test"]) == 1
         assert not [name for name in names for case in (*split["val"], *split["test"]) if case in name]
 
+    def test_cases_without_an_organ_are_negatives(self, tmp_path, softcp):
+        root, out = kits(tmp_path / "data", 4), tmp_path / "Dataset001_Soft"
+        image, labels = scan(9)
+        volumes.put(root / "case_00009" / "imaging.nii.gz", image[0])
+        volumes.put(root / "case_00009" / "segmentation.nii.gz", np.zeros_like(labels))
+        said = softcp("synthesize", root, out, "--count", "3", "--format", "nnunet")
+        assert said.code == 0, said.err
+        assert (out / "labelsTr" / "case_00009.nii.gz").is_file()
+        assert "case_00009" not in {record["background"]["id"] for record in lines(out)}
+
     def test_overwrite_removes_all_of_it(self, tmp_path, softcp):
         root, out = self.made(tmp_path, softcp, "kits19")
         said = softcp("synthesize", root, out, "--count", "1", "--overwrite")
@@ -334,6 +407,15 @@ class TestBanks:
         assert said.code == 0, said.err
         train = set(json.loads((out / "split.json").read_text("utf-8"))["train"])
         assert {record["source"]["id"] for record in lines(out)} <= train
+
+    def test_lesions_of_cases_in_no_part_are_left_out(self, tmp_path, softcp):
+        root = kits(tmp_path / "data", 6)
+        assert softcp("bank", root, tmp_path / "bank").code == 0
+        (tmp_path / "split.json").write_text('{"train": ["case_00000", "case_00001"]}', "utf-8")
+        out = tmp_path / "out"
+        how = ("--bank", tmp_path / "bank", "--split", tmp_path / "split.json", "--count", "6")
+        assert softcp("synthesize", root, out, *how).code == 0
+        assert {record["source"]["id"] for record in lines(out)} <= {"case_00000", "case_00001"}
 
     def test_a_bank_of_images(self, tmp_path, softcp):
         assert softcp("demo", "--out", tmp_path / "demo", "--count", "6").code == 0
