@@ -8,15 +8,40 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
 from softcp_gpu.data.files import suffix
 
 # NIfTI: the fields of a place, their offsets in bytes, how many, and the type: qfac and spacing, units, the two codes,
-# then quaternion, offset, and the matrix.
-_NIFTI = ((76, 8, "f4"), (123, 1, "u1"), (252, 2, "i2"), (256, 18, "f4"))
+# then quaternion, offset, and the matrix; and before them slope and intercept of the values.
+_NIFTI = ((76, 8, "f4"), (112, 2, "f4"), (123, 1, "u1"), (252, 2, "i2"), (256, 18, "f4"))
+_INTEGERS = MappingProxyType({2: "u1", 4: "i2", 8: "i4", 256: "i1", 512: "u2", 768: "u4"})  # NIfTI's codes
 _NRRD = (b"space:", b"space directions:", b"space origin:")
+
+
+def stored_like(values: np.ndarray, like: Path) -> np.ndarray:
+    """Turn values into what a NIfTI file with a slope and an intercept stores of them.
+
+    Args:
+        values: what the file means.
+        like: a file; the header of the new one repeats its slope and intercept.
+
+    Returns:
+        Numbers of its type, the nearest there are; the values themselves where it stores them as they are.
+    """
+    if suffix(like) not in (".nii", ".nii.gz"):
+        return values
+    head, order = _nifti_header(like)
+    slope, intercept = np.frombuffer(head, f"{order}f4", 2, 112).astype(float)
+    kind = _INTEGERS.get(int(np.frombuffer(head, f"{order}i2", 1, 70)[0]))
+    if slope == 0 or not np.isfinite(slope) or (slope, intercept) == (1, 0):
+        return values
+    if kind is None:
+        return ((values - intercept) / slope).astype(values.dtype)
+    limits = np.iinfo(kind)
+    return ((values.astype(np.float64) - intercept) / slope).round().clip(limits.min, limits.max).astype(kind)
 
 
 def repeat_geometry(path: Path, like: Path) -> None:
@@ -33,13 +58,18 @@ def repeat_geometry(path: Path, like: Path) -> None:
 
 
 def _repeat_nifti(path: Path, like: Path) -> None:
-    with gzip.open(like) if suffix(like) == ".nii.gz" else like.open("rb") as source:
-        head = source.read(348)
-    order = "<" if head[:4] == (348).to_bytes(4, "little") else ">"
+    head, order = _nifti_header(like)
     with path.open("r+b") as file:
         for offset, count, kind in _NIFTI:
             file.seek(offset)
             file.write(np.frombuffer(head, f"{order}{kind}", count, offset).astype(f"={kind}").tobytes())
+
+
+def _nifti_header(path: Path) -> tuple[bytes, str]:
+    """The header, and the order of its bytes."""
+    with gzip.open(path) if suffix(path) == ".nii.gz" else path.open("rb") as source:
+        head = source.read(348)
+    return head, "<" if head[:4] == (348).to_bytes(4, "little") else ">"
 
 
 def _repeat_nrrd(path: Path, like: Path) -> None:

@@ -22,7 +22,7 @@ from softcp_gpu.data.files import VOLUME_SUFFIXES, suffix
 from softcp_gpu.data.grid import Grid
 from softcp_gpu.data.io import replacing
 from softcp_gpu.data.volume_dicom import series_files, series_grid
-from softcp_gpu.data.volume_geometry import repeat_geometry
+from softcp_gpu.data.volume_geometry import repeat_geometry, stored_like
 from softcp_gpu.data.volume_whole import check_whole
 
 WRITTEN = (".nii.gz", ".nii", ".nrrd", ".mha")
@@ -55,10 +55,10 @@ def read_volume(path: Path | str) -> Volume:
         path: a NIfTI (.nii, .nii.gz), NRRD or MetaImage (.mha, .mhd) file, or a folder with one DICOM series.
 
     Returns:
-        Values (D, H, W) and grid. NaN and infinity in a NIfTI file are 0 here, as everywhere in ITK.
+        Values (D, H, W) and grid.
 
     Raises:
-        DataError: as `read_header`, or the file is cut off or damaged.
+        DataError: as `read_header`, or the file is cut off or damaged, or a NIfTI file holds NaN or infinity.
     """
     path = Path(path)
     header = read_header(path)
@@ -131,7 +131,8 @@ def write_volume(path: Path | str, volume: Volume, *, like: Path | None = None) 
     Args:
         path: where to: .nii.gz, .nii, .nrrd or .mha; an existing file is replaced, folders are made as needed.
         volume: values (D, H, W), integers or floats of 8 to 64 bits, on a grid of that shape.
-        like: a file on the same grid; if its format is the same, its geometry is repeated as it is stored there.
+        like: a file on the same grid; if its format is the same, its geometry is repeated as it is stored there, and
+            NIfTI's slope and intercept are too.
 
     Raises:
         DataError: the shape, the type or the suffix does not allow it, or the file cannot be written.
@@ -139,6 +140,8 @@ def write_volume(path: Path | str, volume: Volume, *, like: Path | None = None) 
     path, (values, grid) = Path(path), volume
     _check_writable(path, volume)
     with _simple_itk(path, "a file that can be written") as sitk, replacing(path) as temporary:
+        twin = like if like is not None and _same_format(like, path) and read_grid(like) == grid else None
+        values = values if twin is None else stored_like(values, twin)
         image = sitk.GetImageFromArray(np.ascontiguousarray(values, values.dtype.newbyteorder("=")))
         image.SetSpacing(grid.spacing)
         image.SetOrigin(grid.origin)
@@ -149,8 +152,8 @@ def write_volume(path: Path | str, volume: Volume, *, like: Path | None = None) 
             plain = Path(folder, f"volume{suffix(path).removesuffix('.gz')}")
             sitk.WriteImage(image, str(plain), plain.suffix != ".nii", compressionLevel=_FAST)
             check_whole(plain)
-            if like is not None and _same_format(like, plain) and read_grid(like) == grid:
-                repeat_geometry(plain, like)  # also where both are read alike: NIfTI has two transforms, with codes
+            if twin is not None:
+                repeat_geometry(plain, twin)  # also where both are read alike: NIfTI has two transforms, with codes
             _finish(plain, temporary, packed=suffix(path) == ".nii.gz")
 
 

@@ -102,6 +102,8 @@ class VolumeLayout(Layout):
         images = [read_volume(path) for path in (case.image, *case.channels)]
         values = [image.values for image in images]
         image = values[0][..., None] if len(values) == 1 else np.stack(values, axis=-1)
+        if image.dtype.kind == "f" and not np.isfinite(image).all():
+            raise DataError(case.image, "finite values", "NaN or infinity")
         labels = _read_ids(case)
         return Sample(image, *self._lesion_and_region(case, labels), labels, images[0].grid)
 

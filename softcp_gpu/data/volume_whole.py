@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,15 +33,18 @@ def check_whole(path: Path) -> None:
         path: a NIfTI, NRRD or MetaImage file whose header can be read.
 
     Raises:
-        DataError: the file is cut off or damaged.
+        DataError: the file is cut off or damaged, or a NIfTI file holds NaN or infinity.
     """
     try:
-        data = _compressed(path)
+        data, floats = _compressed(path), _Floats()
         if data:
-            size, head = _decompressed(data)
+            size, head = _decompressed(data, floats.look if data.nifti else lambda block: None)
         elif suffix(path) in (".nii", ".nii.gz"):
             with path.open("rb") as file:
                 head = file.read(352)
+                file.seek(0)
+                for block in iter(lambda: file.read(_BLOCK), b""):
+                    floats.look(block)
             size = path.stat().st_size
         else:
             return
@@ -50,6 +54,43 @@ def check_whole(path: Path) -> None:
         expected = _nifti_bytes(head)
         if size < expected:
             raise DataError(path, f"a whole file of {expected} bytes{' when decompressed' * bool(data)}", str(size))
+    if not floats.finite:
+        raise DataError(path, "finite values", "NaN or infinity, which SimpleITK would read as 0")
+
+
+class _Floats:
+    """Looks at the voxels of a NIfTI stream, block by block, if they are floats."""
+
+    def __init__(self) -> None:
+        self.finite, self._rest, self._ahead = True, b"", -1  # bytes before the voxels; -1: not known yet
+        self._dtype: np.dtype | None = None
+
+    def look(self, block: bytes) -> None:
+        """The next bytes of the file."""
+        data = self._rest + block
+        if self._ahead < 0:
+            if len(data) < 348:
+                self._rest = data
+                return
+            self._ahead, self._dtype = _nifti_floats(data)
+        if self._dtype is None:
+            self._rest = b""
+            return
+        skipped = min(self._ahead, len(data))
+        self._ahead -= skipped
+        whole = skipped + (len(data) - skipped) // self._dtype.itemsize * self._dtype.itemsize
+        self.finite &= bool(np.isfinite(np.frombuffer(data[skipped:whole], self._dtype)).all())
+        self._rest = data[whole:]
+
+
+def _nifti_floats(head: bytes) -> tuple[int, np.dtype | None]:
+    """Where the voxels begin, and their type if it is a float one."""
+    for order in "<>":
+        if np.frombuffer(head, f"{order}i4", 1)[0] == 348:
+            code, start = np.frombuffer(head, f"{order}i2", 1, 70)[0], np.frombuffer(head, f"{order}f4", 1, 108)[0]
+            kind = {16: "f4", 64: "f8"}.get(int(code))
+            return int(start), np.dtype(f"{order}{kind}") if kind else None
+    return 0, None
 
 
 def _compressed(path: Path) -> _Data | None:
@@ -74,8 +115,8 @@ def _compressed(path: Path) -> _Data | None:
     raise ValueError("a header without an end")
 
 
-def _decompressed(data: _Data) -> tuple[int, bytes]:
-    """The size, and the first bytes, once the stream's own checksum is known to be right."""
+def _decompressed(data: _Data, look: Callable[[bytes], None]) -> tuple[int, bytes]:
+    """The size, and the first bytes, once the stream's own checksum is known to be right; `look` gets all of them."""
     size, head = 0, b""
     with data.path.open("rb") as file:
         file.seek(data.start)
@@ -85,6 +126,7 @@ def _decompressed(data: _Data) -> tuple[int, bytes]:
             while block and not stream.eof:
                 values = stream.decompress(block)
                 head = head or values[:352]
+                look(values)
                 size += len(values)
                 block = stream.unused_data if stream.eof else file.read(_BLOCK)
             if not stream.eof:

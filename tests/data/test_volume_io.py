@@ -35,10 +35,16 @@ class TestReading:
         assert volume.grid.spacing_mm == pytest.approx((5.0, 0.8, 0.703125))
         assert read_header(path).dtype == dtype
 
-    def test_nan_in_a_nifti_file_is_0_and_elsewhere_stays(self, tmp_path):
-        values = values_of("float32")
-        values[1, 1, 1:3] = np.nan, np.inf
-        assert read_volume(put(tmp_path / "a.nii", values)).values[1, 1, 1:3].tolist() == [0, 0]
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    @pytest.mark.parametrize("bad", [np.nan, np.inf])
+    def test_nan_in_a_nifti_file_which_itk_reads_as_0_is_refused_and_elsewhere_stays(self, tmp_path, dtype, bad):
+        values = values_of(dtype)
+        for name in ("a.nii", "a.nii.gz"):
+            assert np.array_equal(read_volume(put(tmp_path / name, values)).values, values)
+        values[-1, -1, -1] = bad
+        for name in ("a.nii", "a.nii.gz"):
+            with pytest.raises(DataError, match="expected finite values, found NaN or infinity"):
+                read_volume(put(tmp_path / name, values))
         assert np.array_equal(read_volume(put(tmp_path / "a.nrrd", values)).values, values, equal_nan=True)
 
     def test_a_dicom_series_is_in_the_order_of_its_slices_and_in_hounsfield_units(self, tmp_path):

@@ -288,6 +288,37 @@ def test_both_transforms_of_a_nifti_header_stay(tmp_path):
         assert np.array_equal(a.header[field], b.header[field]), field
 
 
+@pytest.mark.parametrize("scale", [(1.0, -1024.0), (0.5, 10.0)])
+def test_slope_and_intercept_of_a_nifti_file_stay_and_so_do_its_integers(tmp_path, scale):
+    root, out = kits(tmp_path / "data", 2), tmp_path / "out"
+    for path in root.glob("*/imaging.nii.gz"):
+        content = bytearray(gzip.decompress(path.read_bytes()))
+        content[112:120] = np.array(scale, np.float32).tobytes()
+        path.write_bytes(gzip.compress(bytes(content)))
+    seen = []
+    synthesize(root, out, count=1, on_sample=lambda _, shown: seen.append(shown))
+    _, [(_, before, after)] = synthetic(root, out)
+    a, b = (gzip.decompress(case.image.read_bytes()) for case in (before, after))
+    assert a[:348] == b[:348]
+    stored = [np.frombuffer(content, np.int16, offset=352).reshape(SHAPE) for content in (a, b)]
+    soft = seen[0].pasted.soft_mask
+    assert np.array_equal(stored[0][soft == 0], stored[1][soft == 0])
+    assert (stored[0] != stored[1]).any()
+    meant = seen[0].pasted.sample.image[..., 0]
+    assert np.abs(read_volume(after.image).values - meant).max() <= scale[0] / 2 + 1e-3
+
+
+def test_nan_in_a_volume_is_told_and_the_run_goes_on(tmp_path):
+    root, out = pairs(tmp_path / "data", 4), tmp_path / "out"
+    image, _ = scan(0)
+    bad = image[0].astype(np.float32)
+    bad[0, 0, 0] = np.nan
+    volumes.put(root / "images" / "p1.nrrd", bad, direction=volumes.oblique())
+    summary = synthesize(root, out, count=4)
+    assert summary.written == 4
+    assert ["p1.nrrd: expected finite values" in str(problem) for problem in summary.problems] == [True]
+
+
 def test_a_lesion_stays_in_a_brain_that_is_drawn(tmp_path):
     root, out = brats(tmp_path / "data"), tmp_path / "out"
     synthesize(root, out, count=3)
