@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from softcp_gpu.checks import fail
+
 
 class Status(IntEnum):
     """What happened to one sample of one call."""
@@ -197,8 +199,6 @@ class LesionCrop(NamedTuple):
         self._check_origin(name, self.image.ndim - 1)
 
     def _check_pixels(self, name: str) -> None:
-        from softcp_gpu.checks import fail  # here, so that checks may import this module
-
         image, labels, limits = self.image, self.labels, self.value_range
         if image.ndim not in (3, 4) or image.numel() == 0 or image.is_complex() or image.dtype == torch.bool:
             fail(f"{name}: image", "numbers (C, H, W) or (C, D, H, W)", f"{image.dtype} {tuple(image.shape)}")
@@ -218,8 +218,6 @@ class LesionCrop(NamedTuple):
             fail(f"{name}: value_range", "finite numbers, the crop's values between them", found)
 
     def _check_origin(self, name: str, axes: int) -> None:
-        from softcp_gpu.checks import fail
-
         start, spacing = self.start_px, self.spacing_mm
         if len(start) != axes or not all(isinstance(first, int) and first >= 0 for first in start):
             fail(f"{name}: start_px", f"{axes} whole numbers, 0 or more", repr(start))

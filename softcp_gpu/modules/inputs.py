@@ -39,6 +39,14 @@ class Sources(NamedTuple):
     value_range: Tensor | None = None  # (B, C, 2); None: the source's own
 
 
+def checked_labels(lesion_labels: Any, other_labels: Any) -> Labels:
+    """The class ids that a module is made with."""
+    lesion, other = checks.labels("lesion_labels", lesion_labels), checks.labels("other_labels", other_labels) or ()
+    if other and lesion is None:
+        checks.fail("other_labels", "lesion_labels beside it, or none: masks are binary without", repr(other_labels))
+    return Labels(lesion, other)
+
+
 def checked_backgrounds(
     image: Tensor, mask: Tensor, region: Tensor | None, spacing: Any, footprint: str, labels: Labels
 ) -> Backgrounds:
@@ -88,6 +96,27 @@ def _checked_mask(name: str, mask: Tensor, image: Tensor, labels: Labels) -> Ten
 
 def _checked_spacing(name: str, spacing: Any, image: Tensor) -> Tensor | None:
     return None if spacing is None else checks.spacing_of(name, spacing, image.shape[0], image.ndim - 2)
+
+
+def checked_params(params: Any, image: Tensor, module: Any) -> PasteParams:
+    """Params of a call on as many samples with as many axes, by a module with the same transforms."""
+    if not isinstance(params, PasteParams):
+        checks.fail("params", "PasteParams, as `SoftCPOutput` has them", type(params).__name__)
+    for name in ("object", "background", "image"):
+        drawn, transform = getattr(params, name), getattr(module, f"{name}_transform")
+        if (drawn is None) != (transform is None):
+            expected, found = ("none" if x is None else "some" for x in (transform, drawn))
+            checks.fail("params", f"{expected} of {name}_transform, as this module has", found)
+        if drawn is not None and drawn.intensity.blur_sigma_px.numel():
+            sigma, radius = float(drawn.intensity.blur_sigma_px.max()), transform.blur_radius_px
+            if 4 * sigma > radius + 1e-6:  # the kernel would be cut
+                checks.fail("params", f"a blur of at most {radius / 4:g} px, as {name}_transform has", f"{sigma:g}")
+    batch, axes = params.seed.shape[0], params.candidate_u.shape[-1]
+    if (batch, axes) != (image.shape[0], image.ndim - 2):
+        checks.fail("params", f"{image.shape[0]} samples with {image.ndim - 2} axes", f"{batch} with {axes}")
+    if batch and not 0 <= int(params.source_index.min()) <= int(params.source_index.max()) < batch:
+        checks.fail("params", f"source_index from 0 to {batch - 1}", f"{params.source_index.tolist()}")
+    return params
 
 
 def physical_of(x: Backgrounds, sources: Sources) -> Physical:

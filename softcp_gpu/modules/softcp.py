@@ -104,12 +104,7 @@ class SoftCP(nn.Module):
         alphas = checks.value_range("alpha", alpha, 0, 1, open_ends=True)
         erode = checks.step_range("k_erode", k_erode)
         dilate = None if k_dilate == "auto" else checks.step_range("k_dilate", k_dilate)
-        lesion_ids = checks.labels("lesion_labels", lesion_labels)
-        if other_labels and lesion_ids is None:
-            checks.fail(
-                "other_labels", "lesion_labels beside it, or none: masks are binary without", repr(other_labels)
-            )
-        self.labels = inputs.Labels(lesion_ids, checks.labels("other_labels", other_labels) or ())
+        self.labels = inputs.checked_labels(lesion_labels, other_labels)
         self.bank = inputs.checked_bank(bank, self.labels)
         objects = {} if isinstance(object_transform, str) and object_transform == "default" else object_transform
         self.object_transform = as_transform("object_transform", objects, ObjectTransform)
@@ -124,7 +119,7 @@ class SoftCP(nn.Module):
             profile,
             on_small,
             match,
-            lesion_ids,
+            self.labels.lesion,
             erode[1],
             dilate[1] if dilate else checks.fades_in_time(auto_k_dilate(torch.tensor(alphas[1])), alphas[1]),
             object_blur_px=blur_radius(self.object_transform),
@@ -210,7 +205,7 @@ class SoftCP(nn.Module):
             seed = self.seeds.draw(image.shape[0], generator)
             params = self.draw(seed, tuple(image.shape[2:]), own_source=from_bank or source_image is not None)
         else:
-            checks.params_fit(params, x.image, (self.object_transform, self.background_transform, self.image_transform))
+            params = inputs.checked_params(params, x.image, self)
         if self.bank is not None and from_bank:
             inputs.nothing_beside_a_bank(source_spacing=source_spacing, source_range=source_range)
             sources = inputs.sources_of_bank(self.bank, params.seed, x, self.labels)

@@ -1,0 +1,57 @@
+"""Every check of an argument, and every error text: the argument, what was expected, what was found."""
+
+from softcp_gpu.checks.settings import (
+    MOST_STEPS,
+    bound,
+    choice,
+    fades_in_time,
+    fail,
+    generator,
+    labels,
+    names,
+    number,
+    step_range,
+    value_range,
+)
+from softcp_gpu.checks.soft_mask import soft_mask_arguments
+from softcp_gpu.checks.tensors import (
+    as_bool,
+    finite_image,
+    floating,
+    holds_labels,
+    label_values,
+    mask_like,
+    on_cpu,
+    range_like,
+    region_like,
+    source_like,
+    spacing_of,
+    spatial_tensor,
+)
+
+__all__ = [
+    "MOST_STEPS",
+    "as_bool",
+    "bound",
+    "choice",
+    "fades_in_time",
+    "fail",
+    "finite_image",
+    "floating",
+    "generator",
+    "holds_labels",
+    "label_values",
+    "labels",
+    "mask_like",
+    "names",
+    "number",
+    "on_cpu",
+    "range_like",
+    "region_like",
+    "soft_mask_arguments",
+    "source_like",
+    "spacing_of",
+    "spatial_tensor",
+    "step_range",
+    "value_range",
+]
