@@ -1,8 +1,8 @@
-"""Soft mask and forward on a GPU, eager and compiled, beside kornia and a copy. Needs torch and kornia alone.
+"""Soft mask and forward on a GPU, eager and compiled, beside kornia and a copy; and single scans.
 
     python -m benchmarks.bench_cuda OUT.json
 
-Every time is that of a call and of waiting for its result. `--device cpu` tries the script where there is no GPU.
+Needs torch and kornia alone. Every time is that of a call and of waiting for its result. `--device cpu` tries the script where there is no GPU.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import kornia.augmentation as K
 import torch
 from torch import Tensor
 
-from benchmarks import cases, common, schema
+from benchmarks import cases, common, schema, volumes
 from softcp_gpu import SoftCP
 from softcp_gpu.functional import soft_cp, soft_mask
 
@@ -38,6 +38,8 @@ def jobs(device: str, sizes: list[int], backend: str) -> Iterator[Job]:
         yield _soft_mask(case, device, common.OURS, lambda f: f)
     for case in chosen:
         yield from _forward(case, device, backend)
+    for scan in volumes.SCANS if max(sizes) >= max(cases.SIZES) else ():
+        yield "one scan", f"{common.OURS}, {scan}", volumes.bytes_floor(scan), lambda scan=scan: _scan(scan, device)
     for case in chosen:
         yield _soft_mask(case, device, COMPILED, _compiler(backend))
     for case in chosen:
@@ -95,6 +97,13 @@ def _with_draw(case: cases.Case, name: str, device: str) -> Callable[[], Any]:
     return lambda: aug(image, mask, region, generator=torch.Generator().manual_seed(cases.SEED))
 
 
+def _scan(scan: volumes.Scan, device: str) -> Callable[[], Any]:
+    run = volumes.job(scan, device)
+    if run().status_labels() != ["pasted"]:
+        raise ValueError("the scan's lesion is not pasted")
+    return run
+
+
 def _kornia(case: cases.Case, device: str) -> Callable[[], Any]:
     aug = K.AugmentationSequential(K.RandomTransplantation(p=1.0, excluded_labels=[0]), data_keys=["input", "mask"])
     image, mask, _ = (x.to(device) for x in cases.batch(case))
@@ -113,11 +122,13 @@ def run(device: str, sizes: list[int], backend: str, seconds: float, budget: flo
             failed[f"{who}: {group}"] = f"left out: the budget of {budget:g} s was spent"
             continue
         try:
-            taken = common.times(make(), wait, seconds, (5, 200))
+            call = make()
+            peak = _peak_bytes(call) if device == "cuda" else {}
+            taken = common.times(call, wait, seconds, (5, 200))
         except Exception as error:
             failed[f"{who}: {group}"] = f"{type(error).__name__}: {str(error)[:500]}"
             continue
-        entries.append(common.entry(group, who, taken, floor))
+        entries.append({**common.entry(group, who, taken, floor), **peak})
         print(f"{entries[-1]['median_s'] * 1e3:10.3f} ms  {group}: {who}", flush=True)
     return {
         "schema": schema.SCHEMA,
@@ -127,6 +138,16 @@ def run(device: str, sizes: list[int], backend: str, seconds: float, budget: flo
         "entries": entries,
         "failed": failed,
     }
+
+
+def _peak_bytes(call: Callable[[], Any]) -> dict[str, int]:
+    """Memory of a call beside its inputs."""
+    call()  # what it makes once and keeps is no part of it
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    call()
+    torch.cuda.synchronize()
+    return {"peak_bytes": torch.cuda.max_memory_allocated() - before}
 
 
 def main(arguments: list[str] | None = None) -> int:

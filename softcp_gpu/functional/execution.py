@@ -2,20 +2,42 @@
 
 On a CPU, reading a value costs nothing, so work follows the lesions: only the samples and the pixels that matter.
 On an accelerator, and under `torch.compile`, reading a value stalls the queue or breaks the graph, so the same
-expressions run on whole frames with `where`. Both give the same result.
+expressions run on whole frames with `where`. On frames as large as scans a stall costs less than the frame, so there
+an accelerator too follows the lesions. All give the same result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor
 
+LARGE_FRAME = 1 << 22  # pixels: a frame of 2048 x 2048, or 160 x 160 x 160
+
+_LARGE: ContextVar[bool] = ContextVar("large frames are being worked on", default=False)
+
 
 def may_read_values(x: Tensor) -> bool:
-    """Whether Python may look at the values of `x` for free."""
-    return x.device.type == "cpu" and not torch.compiler.is_compiling()
+    """Whether Python may look at the values of `x`: it costs nothing, or less than to work on whole frames."""
+    return not torch.compiler.is_compiling() and (x.device.type == "cpu" or _LARGE.get())
+
+
+def frames_of(shape: Sequence[int]) -> AbstractContextManager[None]:
+    """Work on frames of this shape: if they are large, values may be read on every device."""
+    return nullcontext() if torch.compiler.is_compiling() else _frames_of(shape)
+
+
+@contextmanager
+def _frames_of(shape: Sequence[int]) -> Iterator[None]:
+    before = _LARGE.set(math.prod(shape) >= LARGE_FRAME)
+    try:
+        yield
+    finally:
+        _LARGE.reset(before)
 
 
 def constants(values: Sequence[float], like: Tensor, dtype: torch.dtype = torch.int64) -> Tensor:

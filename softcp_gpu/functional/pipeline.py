@@ -52,7 +52,7 @@ def soft_cp(
     """
     source = params.source_index
     whole = Inputs(image, mask, region, source_image, source_mask, physical or Physical())
-    with execution.without_autocast(image):
+    with execution.without_autocast(image), execution.frames_of(image.shape[2:]):
         if not execution.may_read_values(image):
             return _augment(whole.rows(slice(None), source), params, config)
         if not len(image):
@@ -136,7 +136,7 @@ def _paste(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutput:
     # From here on only a tile of the frame counts: the lesion, its rim, and what blurs into them.
     spacing = None if mm is None or config.least_mm is None else Spacing(mm, config.least_mm)
     reach = rim_reach_px(config.dilate_max, spacing, len(shape))
-    margin = torch.tensor([step + 1 + 2 * config.object_blur_px for step in reach])
+    margin = execution.constants([step + 1 + 2 * config.object_blur_px for step in reach], origin)
     corner, tile = surrounding_window(origin, lesion.size, margin, shape)
     labels = take_window(lesion.labels, corner - origin, tile)
     source = _source_tile(x, lesion, origin - lesion.home, corner, tile, params, config)

@@ -134,7 +134,7 @@ class _Rest(NamedTuple):
         rank = min(int(rank_u.double() * total), max(total - 1, 0))
         slab = int((counts.cumsum(0) <= rank).sum().clamp(max=len(counts) - 1))
         legal = self._legal(starts[slab], min(thick, self.span[0] - starts[slab]))
-        index, found = entry_of_rank(legal, torch.tensor([rank - int(counts[:slab].sum())]))
+        index, found = entry_of_rank(legal, execution.constants([rank - int(counts[:slab].sum())], legal))
         index[:, 0] += starts[slab]
         return index, found
 
@@ -146,7 +146,7 @@ class _Rest(NamedTuple):
         corner[:, 0] += start
         part = [None if t is None else take_window(t, corner, frame) for t in (self.region, self.other_lesions)]
         lags = Lags((0,) * len(frame), number, tuple(map(fast_length, frame)))
-        visible = _inside(-corner, torch.tensor([self.shape]), frame)[:, None]
+        visible = _inside(-corner, execution.constants(self.shape, corner)[None], frame)[:, None]
         maps = overlap_maps(self.window, visible, part[0], part[1], lags)
         return within_bounds(maps, self.area, self.bounds, self.region)
 

@@ -133,8 +133,11 @@ def soft_mask(
         _maximum(k_dilate),
         None if spacing is None else _same_spacing(spacing, mask),
     )
-    run = _soften_boxes if execution.may_read_values(mask) and batch else lambda *args: soften(*args)[0]
-    return run(checks.as_bool(mask), steps, footprint, profile, on_small)
+    lesion = checks.as_bool(mask)
+    with execution.frames_of(mask.shape[2:]):
+        if batch and execution.may_read_values(mask):
+            return _soften_boxes(lesion, steps, footprint, profile, on_small)
+        return soften(lesion, steps, footprint, profile, on_small)[0]
 
 
 class Steps(NamedTuple):
@@ -179,7 +182,8 @@ def _rings_and_weights(
 
 def _look_up(table: Tensor, level: Tensor, out: Tensor | None = None) -> Tensor:
     """Row b of the (B, T) table at the levels of sample b, (B, N); into `out` (B, N) where that spares a copy."""
-    if level.numel() == 0 or not execution.may_read_values(level) or level.dtype != torch.uint8 or table.shape[1] > 128:
+    eager = level.device.type == "cpu" and not torch.compiler.is_compiling()
+    if not eager or level.numel() == 0 or level.dtype != torch.uint8 or table.shape[1] > 128:
         return table.gather(1, level.long())
     # On a CPU a look-up costs more than all the counting. Two pixels at a time: a pair of levels is one 16-bit index,
     # and a pair of weights one complex number.
@@ -195,10 +199,10 @@ def _look_up(table: Tensor, level: Tensor, out: Tensor | None = None) -> Tensor:
 
 
 def _soften_boxes(lesion: Tensor, steps: Steps, footprint: str | Tensor, profile: str, on_small: str) -> Tensor:
-    """On a CPU: only the boxes around the lesions."""
+    """Where values may be read: only the boxes around the lesions."""
     steps_px = rim_reach_px(steps.k_max, steps.spacing, lesion.ndim - 2)
     reach = [length // 2 for length in footprint.shape] if isinstance(footprint, Tensor) else [1] * len(steps_px)
-    margin = torch.tensor([k * r + 2 for k, r in zip(steps_px, reach, strict=True)])
+    margin = execution.constants([k * r + 2 for k, r in zip(steps_px, reach, strict=True)], lesion)
     origin, box = surrounding_window(*bounding_box(lesion)[:2], margin, tuple(lesion.shape[2:]))
     shape = tuple(lesion.shape[2:])
     if 3 * math.prod(box) > 2 * math.prod(shape):  # to fill the rest with zeros would cost more than to count there

@@ -123,7 +123,7 @@ def place_window(window: Tensor, origin: Tensor, shape: tuple[int, ...]) -> Tens
 
 
 def write_windows(frame: Tensor, window: Tensor, origin: Tensor) -> None:
-    """On a CPU: writes each sample's window (C, *size) at `origin` (B, n) into its frame."""
+    """Where values may be read: writes each sample's window (C, *size) at `origin` (B, n) into its frame."""
     for i, corner in enumerate(origin.tolist()):
         place = frame[i]
         for axis, (first, length) in enumerate(zip(corner, window.shape[2:], strict=True), 1):
@@ -157,7 +157,7 @@ def surrounding_window(
     """One window length for all samples that holds each box and its margin, as far as the frame goes.
 
     An edge of the window that is not an edge of the frame is at least `margin` away from the box.
-    On an accelerator the window is the frame: its length must be known without reading the boxes.
+    Where values may not be read the window is the frame.
 
     Args:
         start, extent: (B, n) int64, the boxes.
@@ -169,6 +169,6 @@ def surrounding_window(
     """
     if not execution.may_read_values(start):
         return torch.zeros_like(start), shape
-    frame = torch.tensor(shape)
+    frame = execution.constants(shape, start)
     size = torch.minimum(extent.amax(0) + 2 * margin, frame).clamp(min=1)
     return torch.minimum((start - margin).clamp(min=0), frame - size), tuple(size.tolist())

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from softcp_gpu import LesionBank, LesionCrop, SoftCP, phantoms
-from softcp_gpu.functional import soft_cp, soft_mask
+from softcp_gpu.functional import execution, soft_cp, soft_mask
 
 DEVICE = os.environ.get("SOFTCP_TEST_DEVICE", "cuda")
 SHAPES = [(96, 80), (24, 40, 32)]
@@ -63,6 +63,21 @@ def test_gpu_and_cpu_agree_in_millimetres_on_lesions_of_a_bank():
     assert (here.mask != there.mask.cpu()).sum() <= here.mask.numel() * 1e-4
     assert (here.image - there.image.cpu()).abs().max() <= 1e-4 * (here.image.max() - here.image.min())
     assert (here.soft_mask - there.soft_mask.cpu()).abs().max() <= 1e-4
+
+
+def test_gpu_and_cpu_agree_on_a_scan_which_is_worked_on_lesion_by_lesion():
+    shape, mm = (96, 192, 256), (2.5, 0.9, 0.8)
+    assert torch.Size(shape).numel() >= execution.LARGE_FRAME
+    image, mask, region = phantoms.batch(2, shape, seed=5)
+    aug = SoftCP(p=1.0, k_dilate=4, match="rim")
+    params = aug.draw(torch.arange(2), shape, own_source=False)
+    here = aug.augment(image, mask, region, spacing=mm, params=params)
+    there = aug.augment(image.to(DEVICE), mask.to(DEVICE), region.to(DEVICE), spacing=mm, params=params)
+    assert torch.equal(here.status, there.status.cpu())
+    for a, b in zip(here.placement, there.placement, strict=True):
+        assert torch.equal(a, b.cpu())
+    assert (here.mask != there.mask.cpu()).sum() <= here.mask.count_nonzero() * 1e-3
+    assert (here.image - there.image.cpu()).abs().max() <= 1e-4 * (here.image.max() - here.image.min())
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
