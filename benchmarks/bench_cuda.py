@@ -2,8 +2,8 @@
 
     python -m benchmarks.bench_cuda OUT.json
 
-Needs torch and kornia alone. Every time is that of a call and of waiting for its result. `--device cpu` tries the script
-where there is no GPU.
+Needs torch and kornia alone. Every time is that of a call and of waiting for its result. `--device cpu` tries the
+script where there is no GPU.
 """
 
 from __future__ import annotations
