@@ -203,13 +203,12 @@ def _soften_boxes(lesion: Tensor, steps: Steps, footprint: str | Tensor, profile
     steps_px = rim_reach_px(steps.k_max, steps.spacing, lesion.ndim - 2)
     reach = [length // 2 for length in footprint.shape] if isinstance(footprint, Tensor) else [1] * len(steps_px)
     margin = execution.constants([k * r + 2 for k, r in zip(steps_px, reach, strict=True)], lesion)
-    origin, box = surrounding_window(*bounding_box(lesion)[:2], margin, tuple(lesion.shape[2:]))
     shape = tuple(lesion.shape[2:])
+    origin, box = surrounding_window(*bounding_box(lesion)[:2], margin, shape)
     if 3 * math.prod(box) > 2 * math.prod(shape):  # to fill the rest with zeros would cost more than to count there
         origin, box = torch.zeros_like(origin), shape
-    frame = steps.alpha.new_empty(lesion.shape, dtype=_weight_dtype(steps.alpha))
-    if box != shape:
-        frame.zero_()
+    fresh = steps.alpha.new_empty if box == shape else steps.alpha.new_zeros
+    frame = fresh(lesion.shape, dtype=_weight_dtype(steps.alpha))
     # Counting goes over the same bytes again and again, and fresh memory costs more than arithmetic: so a few samples
     # at a time, that stay in the cache.
     pixels = math.prod(box)
