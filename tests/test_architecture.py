@@ -40,7 +40,7 @@ DRAWS = re.compile(
 )
 MUTABLE = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp)
 MUTABLE_CALLS = {"list", "dict", "set", "bytearray", "defaultdict", "deque", "Counter", "OrderedDict"}
-OPTIONAL = {"SimpleITK", "cv2", "matplotlib", "rich", "scipy", "typer"}
+OPTIONAL = {"SimpleITK", "cv2", "imagehash", "jinja2", "jsonschema", "matplotlib", "ray", "rich", "scipy", "typer"}
 
 
 def part_of(path):

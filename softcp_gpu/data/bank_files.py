@@ -18,6 +18,7 @@ import json
 import os
 import re
 import shutil
+import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -31,11 +32,13 @@ from softcp_gpu.checks import fail
 from softcp_gpu.data.errors import DataError
 from softcp_gpu.data.files import describe
 from softcp_gpu.data.manifest import sha256
+from softcp_gpu.data.plain_files import MOST_INDEX, check_plain, read_text
 from softcp_gpu.types import LesionCrop
 
 INDEX = "bank.jsonl"
 VERSION = 1
 _LESIONS = "lesions"
+_MOST = 1 << 32  # bytes of a lesion
 _OWN = re.compile(r"bank\.jsonl|lesions|lesions/[0-9]{6,}\.npz")
 _NUMBERS = ("start_px", "size_px", "spacing_mm", "value_range", "dtype", "classes", "volume_px", "volume_mm3")
 _KEYS = ("case", "patient", *_NUMBERS, "file", "sha256")
@@ -92,7 +95,7 @@ def load_lesions(folder: Path | str) -> list[LesionCrop]:
     """
     index = Path(folder) / INDEX
     try:
-        lines = index.read_text(encoding="utf-8").splitlines()
+        lines = read_text(index, MOST_INDEX).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(index, "the index of a lesion bank", f"{type(error).__name__}: {error}") from error
     records = [_parsed(index, number, line) for number, line in enumerate(lines, 1)]
@@ -107,7 +110,7 @@ def load_lesions(folder: Path | str) -> list[LesionCrop]:
 def _parsed(index: Path, number: int, line: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         record = None
     if not isinstance(record, dict):
         raise DataError(index, f"a JSON object in line {number}", repr(line[:60]))
@@ -122,6 +125,7 @@ def _load(index: Path, number: int, record: dict[str, Any]) -> LesionCrop:
     if (found := hashlib.sha256(content).hexdigest()) != record["sha256"]:
         raise DataError(path, f"the content that {INDEX} knows, {record['sha256']}", f"another, {found}")
     try:
+        _check_archive(content)
         with np.load(BytesIO(content), allow_pickle=False) as arrays:
             image, labels = (torch.from_numpy(arrays[name]) for name in ("image", "labels"))
         limits = torch.tensor(record["value_range"], dtype=torch.float64)
@@ -139,12 +143,22 @@ def _load(index: Path, number: int, record: dict[str, Any]) -> LesionCrop:
 def _content(index: Path, name: Any) -> tuple[Path, bytes]:
     """A file of the bank, which a record must not look for elsewhere."""
     folder = index.parent
-    if not isinstance(name, str) or "\0" in name or not (folder / name).resolve().is_relative_to(folder.resolve()):
-        raise DataError(index, "files inside the bank's folder", repr(name))
     try:
+        if not isinstance(name, str) or "\0" in name or not (folder / name).resolve().is_relative_to(folder.resolve()):
+            raise DataError(index, "files inside the bank's folder", f"{name!r:.60}")
+        check_plain(folder / name)
         return folder / name, (folder / name).read_bytes()
-    except OSError as error:
-        raise DataError(folder / name, f"a file, as {INDEX} says", error.strerror or str(error)) from error
+    except (OSError, RuntimeError) as error:  # the second for links that go in a circle
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataError(folder / name, f"a file, as {INDEX} says", reason) from error
+
+
+def _check_archive(content: bytes) -> None:
+    """A few kilobytes of an archive can become any number when they are decompressed."""
+    with zipfile.ZipFile(BytesIO(content)) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > _MOST:
+        raise ValueError(f"{size} bytes when decompressed, more than {_MOST}")
 
 
 def _facts(crop: LesionCrop) -> dict[str, Any]:
@@ -174,7 +188,12 @@ def _new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
     folder = folder.resolve()  # what a link points at
     new, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{word}") for word in ("new", "old"))
     try:
-        (new / _LESIONS).mkdir(parents=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        new.mkdir()  # raises if there is something, as a link
+    except OSError as error:
+        raise DataError(folder, "a folder that can be written", error.strerror or str(error)) from error
+    try:
+        (new / _LESIONS).mkdir()
         yield new
         _swap(folder, new, old)
     except OSError as error:

@@ -66,7 +66,7 @@ def cut_lesions(
     lesion = _lesion_of(sample, case, checks.labels("lesion_labels", lesion_labels))
     spacing = None if sample.grid is None else tuple(map(float, sample.grid.spacing_mm))
     reach = _reach(sample, margin)
-    found = list(_components(lesion))
+    found = list(components(lesion))
     kept = [(box, component) for box, component in found if np.count_nonzero(component) >= min_px]
     if not kept:
         return [], len(found)
@@ -195,8 +195,15 @@ def _lesion_of(sample: Sample, case: str, lesion_labels: tuple[int, ...] | None)
     return lesion
 
 
-def _components(lesion: np.ndarray) -> Iterator[tuple[Box, np.ndarray]]:
-    """The box of each component in the frame, and (*box) bool: where in it the component is."""
+def components(lesion: np.ndarray) -> Iterator[tuple[Box, np.ndarray]]:
+    """Find the connected components of a lesion, corners included.
+
+    Args:
+        lesion: (*axes) bool.
+
+    Yields:
+        The box of each component in the frame, and (*box) bool: where in it the component is.
+    """
     try:
         from scipy import ndimage
     except ModuleNotFoundError as error:

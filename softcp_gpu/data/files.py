@@ -87,8 +87,11 @@ def folders(folder: Path) -> list[Path]:
 
     Returns:
         Its subfolders in natural order, without hidden ones and what archivers of macOS add.
+
+    Raises:
+        DataError: it cannot be read.
     """
-    names = (path for path in folder.iterdir() if not path.name.startswith((".", "__")))
+    names = (path for path in _entries(folder) if not path.name.startswith((".", "__")))
     return sorted((path for path in names if path.is_dir()), key=natural)
 
 
@@ -122,7 +125,7 @@ def describe(folder: Path, most: int = 8) -> str:
     Returns:
         Such as "images/, notes.txt and 3 more".
     """
-    names = [path.name + "/" * path.is_dir() for path in sorted(folder.iterdir(), key=natural)]
+    names = [path.name + "/" * path.is_dir() for path in sorted(_entries(folder), key=natural)]
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more if names else "an empty folder"
 
@@ -164,8 +167,18 @@ def visible(folder: Path) -> list[Path]:
 
     Returns:
         Files and folders.
+
+    Raises:
+        DataError: it cannot be read.
     """
-    return sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=natural)
+    return sorted((path for path in _entries(folder) if not path.name.startswith(".")), key=natural)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise DataError(folder, "a folder that can be read", error.strerror or str(error)) from error
 
 
 def sort_out(paths: Iterable[Path], suffixes: tuple[str, ...]) -> tuple[list[Path], list[Problem]]:

@@ -81,6 +81,10 @@ class ImageLayout(Layout):
         check_size(case)
         return Sample(read_image(case.image), *self.read_labels(case))
 
+    def pixels(self, case: Case) -> np.ndarray:
+        """See `Layout.pixels`."""
+        return read_image(case.image)
+
     def with_roles(self, lesion: Sequence[int] | None = None, region: Sequence[int] | None = None) -> Self:
         """See `Layout.with_roles`; masks of images have no label ids."""
         for name, ids in (("lesion", lesion), ("region", region)):

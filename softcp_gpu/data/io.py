@@ -7,9 +7,10 @@ the same grid. The format is told by a file's content when it is read and by its
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import kornia_rs.io as rust_io
@@ -24,6 +25,10 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 LOSSY = (".jpg", ".jpeg")
 """The ones among them that do not keep every pixel."""
+
+# Of an image, level 6 makes a file that is an eighth smaller, in four to six times the time; of a mask, a larger one.
+_PNG = MappingProxyType({"compress_level": 1})
+_PNG_OF_FEW_VALUES = MappingProxyType({"compress_level": 1, "compress_type": Image.RLE})
 
 
 def read_image(path: Path | str) -> np.ndarray:
@@ -81,12 +86,13 @@ def write_image(path: Path | str, image: np.ndarray) -> None:
         encode(temporary, image)
 
 
-def encode(path: Path, values: np.ndarray) -> None:
+def encode(path: Path, values: np.ndarray, *, few_values: bool = False) -> None:
     """Write an array to this very path, as the suffix says; `write_image` and `write_mask` check and tidy up around it.
 
     Args:
         path: where to.
         values: (H, W), (H, W, 1) or (H, W, 3), uint8 or uint16, or (H, W) bool for a 1-bit file.
+        few_values: whether it is a mask, whose runs of equal values are all that there is to compress.
 
     Raises:
         DataError: the suffix is unknown or cannot hold the type.
@@ -102,7 +108,9 @@ def encode(path: Path, values: np.ndarray) -> None:
         write = rust_io.write_image_png_u16 if suffix == ".png" else rust_io.write_image_tiff_u16
         write(str(path), values, "rgb")
     else:
-        options: dict[str, Any] = {"quality": 100, "subsampling": 0} if suffix in LOSSY else {}
+        options: Mapping[str, Any] = {"quality": 100, "subsampling": 0} if suffix in LOSSY else {}
+        if suffix == ".png":
+            options = _PNG_OF_FEW_VALUES if few_values else _PNG
         Image.fromarray(values).save(path, **options)
 
 
@@ -122,6 +130,7 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)  # left behind, or a link, through which nothing may be written
         yield temporary
         os.replace(temporary, path)
     except DataError as error:

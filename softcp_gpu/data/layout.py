@@ -86,6 +86,18 @@ class Layout(ABC):
         """
 
     @abstractmethod
+    def pixels(self, case: Case) -> np.ndarray:
+        """Read the image of a case, (*axes, C), without its masks; of several volumes the first alone."""
+
+    def marks(self, case: Case) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """Read lesion and region as `read_labels`, and class ids (*axes) where the data set has them."""
+        return *self.read_labels(case), None
+
+    def spacing_mm(self, case: Case) -> tuple[float, ...] | None:
+        """Read the millimetres per axis, in the order of an array; None where files do not tell."""
+        return None
+
+    @abstractmethod
     def save(
         self,
         out_root: Path | str,

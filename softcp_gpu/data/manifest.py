@@ -1,131 +1,117 @@
-"""The record of a synthetic set: one JSON line per sample, and a folder that knows which files are its own."""
+"""The record of a synthetic set: JSON lines, hashes, and the names of the files that every run writes.
+
+docs/manifest.md describes the fields; `softcp_gpu/schemas/` holds them as JSON Schemas.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from softcp_gpu.data.errors import DataError
+from softcp_gpu.data.io import replacing
 
+SCHEMA = 1
+"""The version of the fields; a change that a reader must know of gives it another number."""
+
+RUN = "run.json"
+INPUTS = "inputs.jsonl"
 SAMPLES = "samples.jsonl"
 OTHER = "other_files.jsonl"
 SUMMARY = "summary.json"
 SPLIT = "split.json"
 SHEET = "contact_sheet.png"
+REPORT = "report.html"
 
 
 def sha256(path: Path) -> str:
     """Hash a file's bytes.
 
     Args:
-        path: an existing file.
+        path: an existing file, or a folder with a DICOM series: the names and hashes of its files are hashed.
 
     Returns:
         64 hexadecimal digits.
     """
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    if path.is_dir():
+        return digest({file.name: sha256(file) for file in sorted(path.iterdir()) if file.is_file()})
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def prepare_folder(out: Path, overwrite: bool) -> None:
-    """Make an empty output folder, or empty one of an earlier run; what no earlier run wrote is never touched.
+def digest(content: Any) -> str:
+    """Hash what JSON can hold, whatever the order of its keys.
 
     Args:
-        out: the folder.
-        overwrite: whether an earlier run's files may be removed.
+        content: what JSON can hold; other things count by their `repr`.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=repr).encode()).hexdigest()
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Read JSON lines, one at a time.
+
+    Args:
+        path: the file.
+
+    Yields:
+        The records.
 
     Raises:
-        DataError: as `check_folder`, or it cannot be made.
+        DataError: it is not there, or a line is no JSON object.
     """
-    if check_folder(out, overwrite):
-        _remove_run(out)
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        with path.open(encoding="utf-8", errors="surrogateescape") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    record = json.loads(line)
+                except ValueError:
+                    record = None
+                if not isinstance(record, dict):
+                    raise DataError(path, "a JSON object in each line", f"{line[:60]!r} in line {number}")
+                yield record
     except OSError as error:
-        raise DataError(out, "a place that can be written", error.strerror or str(error)) from error
+        raise DataError(path, "the record of a run", str(error.strerror)) from error
 
 
-def check_folder(out: Path, overwrite: bool) -> bool:
-    """Whether an earlier run is in the way, and may be removed.
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds one object.
 
     Args:
-        out: the folder.
-        overwrite: whether an earlier run's files may be removed.
+        path: the file.
+
+    Returns:
+        The object.
 
     Raises:
-        DataError: a file or a dead link is in its place, or it holds files and `overwrite` is off, or it holds files
-            and no earlier run.
+        DataError: it is not there, or something else.
     """
-    above = next(path for path in (out, *out.parents) if path.exists() or path.is_symlink())
-    if not above.is_dir():
-        raise DataError(out, "a folder or nothing", "a file" if above.exists() else f"{above}, a link to nothing")
-    if above != out or not any(out.iterdir()):
-        return False
-    if not overwrite:
-        raise DataError(out, "an empty folder or none, or --overwrite to replace an earlier run", "files in it")
-    if not (out / SAMPLES).is_file():
-        raise DataError(out, f"a folder that an earlier run wrote, with {SAMPLES}", "other files")
-    _records(out, SAMPLES)
-    _records(out, OTHER)
-    return True
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(path, "a JSON object", f"{type(error).__name__}: {error}") from error
+    if not isinstance(content, dict):
+        raise DataError(path, "a JSON object", type(content).__name__)
+    return content
 
 
-def _remove_run(out: Path) -> None:
-    listed, samples = _records(out, SAMPLES)
-    own = [out / name for name in (SUMMARY, SPLIT, SHEET, OTHER)] + listed + _records(out, OTHER)[0]
-    if not (out / SUMMARY).exists():  # cut short: a sample's files are written before its line
-        cut = f"synth_{samples:06d}"
-        own += [path for path in out.rglob("*") if cut in str(path.relative_to(out)) and not path.is_dir()]
-    for path in [*own, out / SAMPLES]:  # the list last: a removal that is cut short can be taken up again
-        path.unlink(missing_ok=True)
-    for folder in sorted({parent for path in own for parent in path.parents if out in parent.parents}, reverse=True):
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-
-
-def _records(out: Path, name: str) -> tuple[list[Path], int]:
-    """The files that a list of an earlier run names, and how many whole lines it has."""
-    if not (out / name).exists():
-        return [], 0
-    files: list[Path] = []
-    lines = (out / name).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    for number, line in enumerate(lines):
-        try:
-            record = json.loads(line)
-        except ValueError:
-            if number == len(lines) - 1 > 0:
-                return files, number  # the line that was being written
-            record = None
-        if not _is_record(record, out):
-            raise DataError(out / name, "the record of an earlier run", f"{line[:60]!r} in line {number + 1}")
-        files += [out / file for file in record["files"].values()]
-    return files, len(lines)
-
-
-def _is_record(record: Any, out: Path) -> bool:
-    """Whether a run wrote this: the files lie inside the folder and bear the sample's name, or their folder does."""
-    if not isinstance(record, dict) or not isinstance(record.get("files"), dict):
-        return False
-    for name in record["files"].values():
-        if not isinstance(name, str) or "\0" in name or not any(str(record.get("id")) in x for x in Path(name).parts):
-            return False
-        path = out / name
-        if not path.resolve().is_relative_to(out.resolve()) or path.is_dir():
-            return False
-    return True
-
-
-def append_other(out: Path, paths: Sequence[Path]) -> None:
+def append_other(out: Path, name: str, paths: Sequence[Path], **more: Any) -> None:
     """List files of a run that belong to none of its samples, so that they can be removed with it.
 
     Args:
         out: the run's folder.
+        name: part of the name of each of them, or of its folder.
         paths: files in it.
+        **more: what else to record.
     """
-    for path in paths:
-        append_line(out / OTHER, {"id": path.name, "files": {"file": path.relative_to(out).as_posix()}})
+    files = {str(k): path.relative_to(out).as_posix() for k, path in enumerate(paths)}
+    append_line(out / OTHER, {"id": name, "files": files, **more})
 
 
 def append_line(path: Path, record: dict[str, Any]) -> None:
@@ -141,14 +127,34 @@ def append_line(path: Path, record: dict[str, Any]) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file for people to read.
+    """Write a JSON file for people to read; it appears whole or not at all.
 
     Args:
         path: the file.
         content: what JSON can hold.
+
+    Raises:
+        DataError: it cannot be written.
     """
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def write_lines(path: Path, records: Sequence[dict[str, Any]]) -> None:
+    """Write a file of JSON lines; it appears whole or not at all.
+
+    Args:
+        path: the file.
+        records: what JSON can hold.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    with replacing(path) as temporary:
+        temporary.touch()
+        for record in records:
+            append_line(temporary, record)
 
 
 def plain(record: Any) -> Any:

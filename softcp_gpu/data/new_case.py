@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -35,9 +36,30 @@ def inside(out_root: Path, relative: Path) -> Path:
         The path.
 
     Raises:
-        DataError: it leads out of the folder, by `..` or by a link.
+        DataError: it leads out of the folder by `..`, or anywhere by a link in the folder.
     """
     path = out_root / relative
-    if not path.resolve().is_relative_to(out_root.resolve()):
+    if relative.is_absolute() or ".." in relative.parts:
         raise DataError(out_root, "new files inside this folder", str(path))
+    for part in (path, *path.parents)[: len(relative.parts)]:
+        _check_no_link(part)
     return path
+
+
+def check_no_links(out_root: Path) -> None:
+    """Check, before anything is written, that nothing can be written through a link.
+
+    Args:
+        out_root: a folder, which may be a link itself, or nothing.
+
+    Raises:
+        DataError: there is a link in it, at any depth.
+    """
+    for folder, names, files in os.walk(out_root):  # which does not follow links
+        for name in sorted(names + files):
+            _check_no_link(Path(folder, name))
+
+
+def _check_no_link(path: Path) -> None:
+    if path.is_symlink():
+        raise DataError(path, "new files inside this folder, which has no links", f"a link to {os.readlink(path)}")

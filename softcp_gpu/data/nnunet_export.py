@@ -7,12 +7,9 @@ synthetic cases, validate on the file's folds only.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,16 +18,17 @@ from softcp_gpu.data.cases import Sample
 from softcp_gpu.data.errors import DataError
 from softcp_gpu.data.files import describe
 from softcp_gpu.data.grid import Grid
-from softcp_gpu.data.io import replacing, write_image
+from softcp_gpu.data.io import write_image
+from softcp_gpu.data.manifest import write_json
 from softcp_gpu.data.masks import write_mask
 from softcp_gpu.data.nnunet_folds import make_folds
+from softcp_gpu.data.nnunet_names import check_labels, safe_name
 from softcp_gpu.data.volume_io import Volume, write_volume
 
 ENDINGS = (".nii.gz", ".nrrd", ".mha", ".png")
 """The file types that both sides know; the last one is for 2-D images."""
 
 _IMAGES, _LABELS = "imagesTr", "labelsTr"
-_UNSAFE = re.compile(r"[^\w-]+")  # nnU-Net cuts names at fixed lengths, so that letters of any script are safe
 
 
 class NnunetWriter:
@@ -45,6 +43,7 @@ class NnunetWriter:
             "noNorm", "rescale_to_0_1" and "rgb_to_0_1" mean what they say, all others the z-score.
         labels: class ids by name: "background" is 0, the others 1, 2, 3, ... without a gap.
         file_ending: one of `ENDINGS`: ".png" for 2-D images, the others for volumes.
+        fresh: whether there must be no case yet; False goes on where another writer has begun.
 
     Raises:
         ValueError: labels that nnU-Net would refuse, no channel, another ending.
@@ -63,19 +62,25 @@ class NnunetWriter:
     """
 
     def __init__(
-        self, out: Path | str, channel_names: Sequence[str], labels: Mapping[str, int], file_ending: str = ENDINGS[0]
+        self,
+        out: Path | str,
+        channel_names: Sequence[str],
+        labels: Mapping[str, int],
+        file_ending: str = ENDINGS[0],
+        *,
+        fresh: bool = True,
     ) -> None:
         choice("file_ending", file_ending, ENDINGS)
         if isinstance(channel_names, str) or not channel_names:
             fail("channel_names", "a name for each channel", repr(channel_names))
-        _check_labels(labels)
+        check_labels(labels)
         self._out, self._ending = Path(out), file_ending
         self._channels, self._labels = tuple(channel_names), dict(labels)
         self._patients: dict[str, str] = {}  # by the real cases' safe ids
         self._parents: dict[str, tuple[str, ...]] = {}  # patients, by the synthetic cases' safe ids
         self._taken: dict[str, str] = {}  # ids as given, by what a file system without capitals makes of them
         for folder in (self._out / _IMAGES, self._out / _LABELS):
-            if folder.is_dir() and any(folder.iterdir()):
+            if fresh and folder.is_dir() and any(folder.iterdir()):
                 raise DataError(
                     folder, "an empty folder or none, as nnU-Net takes every file in it for a case", describe(folder)
                 )
@@ -95,9 +100,17 @@ class NnunetWriter:
             DataError: the sample does not fit the data set, or nnU-Net would refuse it, or the id would be another
                 case's, or a file cannot be written; then none of the case's files is there.
         """
-        safe, paths = self._write(case_id, sample)
-        self._patients[safe] = patient
+        paths = self._write(self._safe(case_id), sample)
+        self.know_real(case_id, patient)
         return paths
+
+    def know_real(self, case_id: str, patient: str) -> None:
+        """Count a case whose files are there, as written by `add_real`."""
+        self._patients[self._take(case_id)] = patient
+
+    def know_synthetic(self, new_id: str, parents: Sequence[str]) -> None:
+        """Count a synthetic case whose files are there, as written by `add_synthetic`."""
+        self._parents[self._take(new_id)] = tuple(parents)
 
     def add_synthetic(self, new_id: str, parents: Sequence[str], sample: Sample) -> list[Path]:
         """Write a synthetic case.
@@ -115,8 +128,8 @@ class NnunetWriter:
         """
         if isinstance(parents, str) or not parents:
             raise DataError(self._out, f"a list of the patients that {new_id} shows", repr(parents))
-        safe, paths = self._write(new_id, sample)
-        self._parents[safe] = tuple(parents)
+        paths = self._write(self._safe(new_id), sample)
+        self.know_synthetic(new_id, parents)
         return paths
 
     def finish(self, folds: int = 5, seed: int = 0) -> None:
@@ -149,12 +162,11 @@ class NnunetWriter:
             "file_ending": self._ending,
             "softcp": record,
         }
-        _write_json(self._out / "splits_final.json", splits)
-        _write_json(self._out / "dataset.json", content)
+        write_json(self._out / "splits_final.json", splits)
+        write_json(self._out / "dataset.json", content)
 
-    def _write(self, case_id: str, sample: Sample) -> tuple[str, list[Path]]:
-        """Write the files of a case, all or none; return its safe id and their paths."""
-        safe = self._safe(case_id)
+    def _write(self, safe: str, sample: Sample) -> list[Path]:
+        """Write the files of a case, all or none; return their paths."""
         label_path = self._out / _LABELS / (safe + self._ending)
         image_path = self._out / _IMAGES / (safe + self._ending)
         self._check_image(image_path, sample)
@@ -170,11 +182,15 @@ class NnunetWriter:
                 with suppress(OSError):  # where no file can be, there is none to remove
                     path.unlink()
             raise
+        return list(files)
+
+    def _take(self, case_id: str) -> str:
+        safe = self._safe(case_id)
         self._taken[safe.casefold()] = case_id
-        return safe, list(files)
+        return safe
 
     def _safe(self, case_id: str) -> str:
-        safe = _UNSAFE.sub("_", case_id).strip("_-")
+        safe = safe_name(case_id)
         if not safe:
             raise DataError(self._out, "an id with letters or digits", repr(case_id))
         if (other := self._taken.get(safe.casefold())) is not None:
@@ -216,16 +232,6 @@ class NnunetWriter:
         return ids.astype(np.uint8 if len(self._labels) <= 256 else np.uint16)
 
 
-def _check_labels(labels: Mapping[str, int]) -> None:
-    """Check what nnU-Net asks of classes: background 0, then 1, 2, 3, ..., and what is to be ignored last."""
-    numbers = list(labels.values())
-    whole = all(isinstance(number, int) and not isinstance(number, bool) for number in numbers)
-    if not whole or sorted(numbers) != list(range(len(numbers))) or len(numbers) < 2 or labels.get("background") != 0:
-        fail("labels", "background 0 and the classes 1, 2, 3, ... without a gap", repr(dict(labels)))
-    if labels.get("ignore", len(numbers) - 1) != len(numbers) - 1:
-        fail("labels", "the highest id for ignore", repr(dict(labels)))
-
-
 def _files(sample: Sample) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the number and the values of each image file: one per channel of a volume, one in all of an image."""
     if sample.grid is None:
@@ -241,8 +247,3 @@ def _write_values(path: Path, values: np.ndarray, grid: Grid | None) -> None:
         write_mask(path, values)
     else:
         write_image(path, values)
-
-
-def _write_json(path: Path, content: Any) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from softcp_gpu.data.dicom_elements import check_elements, is_dicom
 from softcp_gpu.data.errors import DataError
 from softcp_gpu.data.files import describe, visible
 from softcp_gpu.data.grid import Grid
-from softcp_gpu.data.volume_files import is_dicom
+from softcp_gpu.data.plain_files import file_size
 
 _OFF = 0.1  # of the slices' distance: positions are often given in tenths of a millimetre
 _INDEX = "DICOMDIR"
@@ -27,8 +28,12 @@ def series_files(sitk: Any, folder: Path) -> list[Path]:
         The files, from the first slice to the last along the normal of the slices.
 
     Raises:
-        DataError: no series, several, or a DICOM file that belongs to none, as one that is cut off does.
+        DataError: no series, several, or a DICOM file that belongs to none, as one that is cut off does; a pipe, socket
+            or device in the folder, which GDCM would open.
     """
+    for file in sorted(folder.iterdir()):  # all that GDCM is going to open, hidden ones too
+        if file.exists() and not file.is_dir() and file_size(file):
+            check_elements(file)
     series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
     if len(series) != 1:
         found = f"{len(series)}: {', '.join(series)}" if series else f"none; there is: {describe(folder)}"
@@ -53,14 +58,18 @@ def series_grid(sitk: Any, folder: Path, files: list[Path]) -> Grid:
         The grid; the third axis is the normal of the slices.
 
     Raises:
-        DataError: the slices are not at equal distances along their normal: one is missing, or the gantry was tilted.
+        DataError: a slice differs in size or type, or the slices are not at equal distances along their normal: one is
+            missing, or the gantry was tilted.
     """
     reader = sitk.ImageFileReader()
-    origins = np.empty((len(files), 3))
+    origins, kinds = np.empty((len(files), 3)), []
     for k, file in enumerate(files):
         reader.SetFileName(str(file))
         reader.ReadImageInformation()
         origins[k] = reader.GetOrigin()
+        kinds.append(f"{reader.GetSize()[:2]}, {sitk.GetPixelIDValueAsString(reader.GetPixelIDValue())}")
+        if kinds[k] != kinds[0]:  # ITK would cast it to the first one's type, which cuts off what that cannot hold
+            raise DataError(file, f"{kinds[0]} as in {files[0].name}", kinds[k])
     normal = np.reshape(reader.GetDirection(), (3, 3))[:, 2]
     step_mm = float(np.linalg.norm(origins[-1] - origins[0])) / (len(files) - 1)
     even = origins[0] + np.arange(len(files))[:, None] * step_mm * normal

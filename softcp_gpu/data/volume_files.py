@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from pathlib import Path
 
+from softcp_gpu.data.dicom_elements import is_dicom
 from softcp_gpu.data.errors import Problem
 from softcp_gpu.data.files import VOLUME_SUFFIXES, image_files, sort_out, visible
 
@@ -48,16 +49,3 @@ def is_dicom_folder(path: Path) -> bool:
     """
     files = (file for file in visible(path) if file.is_file()) if path.is_dir() else iter(())
     return any(is_dicom(file) for file in islice(files, _GLANCES))
-
-
-def is_dicom(path: Path) -> bool:
-    """Tell a DICOM file by the mark behind its preamble.
-
-    Args:
-        path: an existing file.
-
-    Returns:
-        True if the mark is there.
-    """
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"

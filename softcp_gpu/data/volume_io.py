@@ -7,12 +7,14 @@ order z, y, x, the last axis of the file first; nothing is reoriented.
 from __future__ import annotations
 
 import gzip
+import math
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,8 +23,10 @@ from softcp_gpu.data.errors import DataError
 from softcp_gpu.data.files import VOLUME_SUFFIXES, suffix
 from softcp_gpu.data.grid import Grid
 from softcp_gpu.data.io import replacing
+from softcp_gpu.data.plain_files import MOST_VOXELS
 from softcp_gpu.data.volume_dicom import series_files, series_grid
 from softcp_gpu.data.volume_geometry import repeat_geometry, stored_like
+from softcp_gpu.data.volume_stored import read_stored
 from softcp_gpu.data.volume_whole import check_whole
 
 WRITTEN = (".nii.gz", ".nii", ".nrrd", ".mha")
@@ -31,6 +35,15 @@ WRITTEN = (".nii.gz", ".nii", ".nrrd", ".mha")
 _VOLUME = "a volume: three axes of two voxels or more, one real number per voxel"
 _WHOLE = "a whole NIfTI, NRRD or MetaImage file, or a DICOM series"
 _TYPES = ("UInt8", "Int8", "UInt16", "Int16", "UInt32", "Int32", "UInt64", "Int64", "Float32", "Float64")
+_READERS = MappingProxyType(
+    {
+        ".nii": "NiftiImageIO",
+        ".nii.gz": "NiftiImageIO",
+        ".nrrd": "NrrdImageIO",
+        ".mha": "MetaImageIO",
+        ".mhd": "MetaImageIO",
+    }
+)
 _FAST = 1  # of 9: five per cent larger than SimpleITK's level, in a quarter of its time
 
 
@@ -58,16 +71,21 @@ def read_volume(path: Path | str) -> Volume:
         Values (D, H, W) and grid.
 
     Raises:
-        DataError: as `read_header`, or the file is cut off or damaged, or a NIfTI file holds NaN or infinity.
+        DataError: as `read_header`, or the file is cut off or damaged, decompresses to far more than its header says,
+            or is a NIfTI file with NaN or infinity.
     """
     path = Path(path)
     header = read_header(path)
     with _simple_itk(path, _WHOLE) as sitk:
         if path.is_dir():
-            values = sitk.GetArrayFromImage(sitk.ReadImage([str(file) for file in series_files(sitk, path)]))
+            image = sitk.ReadImage([str(file) for file in series_files(sitk, path)])
         else:
             check_whole(path)
-            values = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+            image = sitk.ReadImage(str(path), imageIO=_READERS[suffix(path)])
+        values = sitk.GetArrayFromImage(image)
+    if values.shape != header.grid.shape or values.dtype != header.dtype:
+        found = f"{values.shape} of {values.dtype}"
+        raise DataError(path, f"voxels as the header says, {header.grid.shape} of {header.dtype}", found)
     return Volume(values, header.grid)
 
 
@@ -96,8 +114,10 @@ def read_header(path: Path | str) -> Header:
         Grid and dtype.
 
     Raises:
-        DataError: no file, an unknown suffix or content; not one DICOM series, or one with a slice missing or broken;
-            other than three axes, one slice only, or more than one number per voxel; SimpleITK is not installed.
+        DataError: no plain file, an unknown suffix or content, or the format of another suffix; a header that promises
+            more voxels than the file holds or than `MOST_VOXELS`, or that names a data file outside its own folder; not
+            one DICOM series, or one with a slice missing or broken; other than three axes, one slice only, or more than
+            one number per voxel; SimpleITK is not installed.
     """
     path = Path(path)
     if not path.exists():
@@ -106,7 +126,11 @@ def read_header(path: Path | str) -> Header:
         raise DataError(path, f"a folder, or a suffix of {', '.join(VOLUME_SUFFIXES)}", repr(path.suffix))
     with _simple_itk(path, _WHOLE) as sitk:
         reader = sitk.ImageFileReader()
-        files = series_files(sitk, path) if path.is_dir() else [path]
+        if path.is_dir():
+            files = series_files(sitk, path)
+        else:
+            files, _ = [path], read_stored(path)
+            reader.SetImageIO(_reader_of(sitk, path))
         reader.SetFileName(str(files[0]))
         reader.ReadImageInformation()
         size, kind = reader.GetSize(), reader.GetPixelIDValue()
@@ -115,11 +139,21 @@ def read_header(path: Path | str) -> Header:
         if len(size) != 3 or min(size) < 2 or kind not in dtypes:
             found = f"{' x '.join(map(str, size))}, {sitk.GetPixelIDValueAsString(kind)}"
             raise DataError(path, _VOLUME, found)
+        if math.prod(size) > MOST_VOXELS:
+            raise DataError(path, f"at most {MOST_VOXELS} voxels", " x ".join(map(str, size)))
         if len(files) > 1:
             grid = series_grid(sitk, path, files)
         else:
             grid = Grid(size, reader.GetSpacing(), reader.GetOrigin(), reader.GetDirection())
     return Header(grid, dtypes[kind])
+
+
+def _reader_of(sitk: Any, path: Path) -> str:
+    """The reader of the suffix; what a file of another format is, SimpleITK finds by trying, but nobody checked it."""
+    found, expected = sitk.ImageFileReader.GetImageIOFromFileName(str(path)), _READERS[suffix(path)]
+    if found not in ("", expected):
+        raise DataError(path, f"a file of the format {suffix(path)}", f"one for {found}")
+    return found
 
 
 def write_volume(path: Path | str, volume: Volume, *, like: Path | None = None) -> None:
@@ -182,8 +216,8 @@ def _simple_itk(path: Path, expected: str) -> Iterator[Any]:
     sitk.ProcessObject.SetGlobalWarningDisplay(False)  # what matters is an error here
     try:
         yield sitk
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1].removeprefix("sitk::ERROR: ")
+    except (RuntimeError, OSError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1].removeprefix("sitk::ERROR: ")
         raise DataError(path, expected, reason) from error
     finally:
         sitk.ProcessObject.SetGlobalWarningDisplay(loud)

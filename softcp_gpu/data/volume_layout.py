@@ -111,6 +111,19 @@ class VolumeLayout(Layout):
         """See `Layout.read_labels`."""
         return self._lesion_and_region(case, _read_ids(case))
 
+    def pixels(self, case: Case) -> np.ndarray:
+        """See `Layout.pixels`."""
+        return read_volume(case.image).values[..., None]
+
+    def marks(self, case: Case) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """See `Layout.marks`."""
+        ids = _read_ids(case)
+        return *self._lesion_and_region(case, ids), ids
+
+    def spacing_mm(self, case: Case) -> tuple[float, ...] | None:
+        """See `Layout.spacing_mm`."""
+        return read_grid(case.image).spacing_mm
+
     def absent_labels(self, cases: Iterable[Case]) -> list[Problem]:
         """See `Layout.absent_labels`."""
         found: set[int] = set()

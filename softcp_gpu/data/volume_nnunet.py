@@ -15,6 +15,7 @@ from softcp_gpu.data.cases import Case, Listing, Sample
 from softcp_gpu.data.errors import DataError, Problem
 from softcp_gpu.data.files import natural, visible
 from softcp_gpu.data.io import replacing
+from softcp_gpu.data.plain_files import MOST_DESCRIPTION, read_text
 from softcp_gpu.data.volume_io import WRITTEN
 from softcp_gpu.data.volume_layout import Roles, VolumeLayout
 
@@ -159,14 +160,18 @@ def read_description(root: Path) -> Description:
     """
     path, expected = root / DESCRIPTION, f"JSON with {', '.join(_KEYS)}, as nnU-Net v2 has"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(read_text(path, MOST_DESCRIPTION))
+    except DataError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(path, expected, f"{type(error).__name__}: {error}") from error
     if not isinstance(content, dict) or not all(key in content for key in _KEYS):
-        raise DataError(path, expected, f"the keys {', '.join(content)}" if isinstance(content, dict) else "no keys")
+        raise DataError(
+            path, expected, f"the keys {', '.join(content):.200}" if isinstance(content, dict) else "no keys"
+        )
     channels, labels, ending = (content[key] for key in _KEYS)
     if ending not in WRITTEN:
-        raise DataError(path, f"a file_ending of {', '.join(WRITTEN)}", repr(ending))
+        raise DataError(path, f"a file_ending of {', '.join(WRITTEN)}", f"{ending!r:.60}")
     if not isinstance(channels, dict) or not channels or not isinstance(labels, dict):
         raise DataError(path, "channel_names and labels with names and numbers", f"{channels!r:.60}, {labels!r:.60}")
     named = {name: _ids(path, name, ids) for name, ids in labels.items() if name.lower() not in _NO_CLASSES}
@@ -176,7 +181,7 @@ def read_description(root: Path) -> Description:
 def _ids(path: Path, name: str, ids: Any) -> tuple[int, ...]:
     several = tuple(ids) if isinstance(ids, list) else (ids,)
     if not all(isinstance(label, int) and label >= 0 for label in several):
-        raise DataError(path, f"a whole number, or several, for the label {name}", repr(ids))
+        raise DataError(path, f"a whole number, or several, for the label {name}", f"{ids!r:.60}")
     return several
 
 

@@ -2,58 +2,45 @@
 
 from __future__ import annotations
 
-import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from softcp_gpu.data.errors import DataError
-from softcp_gpu.data.files import suffix
+from softcp_gpu.data.volume_stored import ANY_WRAPPER, Stored, read_stored
 
 _BLOCK = 1 << 18
-_GZIP = b"\x1f\x8b"
-_ANY_WRAPPER = 47  # of zlib: gzip or zlib, told by the first bytes
-
-
-class _Data(NamedTuple):
-    path: Path  # the file that holds the voxels
-    start: int  # of the compressed stream, bytes
-    nifti: bool  # whether a NIfTI header comes first
+_SPARE = 1 << 20  # bytes that a stream may hold beyond what the header asks for
 
 
 def check_whole(path: Path) -> None:
-    """Check that compressed voxels can be decompressed to their end, and that a NIfTI file holds as many as it says.
-
-    What else is cut off (plain NRRD and MetaImage) SimpleITK refuses itself.
+    """Check that a file holds the voxels that its header promises; compressed ones are decompressed to their end.
 
     Args:
         path: a NIfTI, NRRD or MetaImage file whose header can be read.
 
     Raises:
-        DataError: the file is cut off or damaged, or a NIfTI file holds NaN or infinity.
+        DataError: as `read_stored`; the file is cut off or damaged, decompresses to far more than its header says, or
+            is a NIfTI file with NaN or infinity.
     """
+    stored = read_stored(path)
+    if stored is None:
+        return
+    floats = _Floats()
     try:
-        data, floats = _compressed(path), _Floats()
-        if data:
-            size, head = _decompressed(data, floats.look if data.nifti else lambda block: None)
-        elif suffix(path) in (".nii", ".nii.gz"):
-            with path.open("rb") as file:
-                head = file.read(352)
-                file.seek(0)
-                for block in iter(lambda: file.read(_BLOCK), b""):
-                    floats.look(block)
-            size = path.stat().st_size
-        else:
-            return
-    except (OSError, zlib.error, ValueError) as error:
+        size = 0
+        for block in _decompressed(stored) if stored.packed else _plain(stored):
+            size += len(block)
+            if size > stored.size + _SPARE and stored.packed:
+                raise DataError(path, f"{stored.size} bytes when decompressed, as the header says", "far more")
+            if stored.kind == "nifti":
+                floats.look(block)
+    except (OSError, zlib.error, EOFError) as error:
         raise DataError(path, "a whole file", f"{type(error).__name__}: {error}") from error
-    if data is None or data.nifti:
-        expected = _nifti_bytes(head)
-        if size < expected:
-            raise DataError(path, f"a whole file of {expected} bytes{' when decompressed' * bool(data)}", str(size))
+    if size < stored.size and stored.packed:
+        raise DataError(path, f"a whole file of {stored.size} bytes when decompressed", str(size))
     if not floats.finite:
         raise DataError(path, "finite values", "NaN or infinity, which SimpleITK would read as 0")
 
@@ -85,62 +72,39 @@ class _Floats:
 
 def _nifti_floats(head: bytes) -> tuple[int, np.dtype | None]:
     """Where the voxels begin, and their type if it is a float one."""
-    for order in "<>":
-        if np.frombuffer(head, f"{order}i4", 1)[0] == 348:
-            code, start = np.frombuffer(head, f"{order}i2", 1, 70)[0], np.frombuffer(head, f"{order}f4", 1, 108)[0]
-            kind = {16: "f4", 64: "f8"}.get(int(code))
-            return int(start), np.dtype(f"{order}{kind}") if kind else None
-    return 0, None
+    order = "<" if head[:4] == (348).to_bytes(4, "little") else ">"
+    code, start = np.frombuffer(head, f"{order}i2", 1, 70)[0], np.frombuffer(head, f"{order}f4", 1, 108)[0]
+    kind = {16: "f4", 64: "f8"}.get(int(code))
+    return int(start), np.dtype(f"{order}{kind}") if kind else None
 
 
-def _compressed(path: Path) -> _Data | None:
-    """Where the compressed voxels are, if they are compressed."""
-    kind = suffix(path)
-    with path.open("rb") as file:
-        if kind in (".nii", ".nii.gz"):
-            return _Data(path, 0, nifti=True) if file.read(2) == _GZIP else None
-        if kind == ".nrrd":
-            header = list(iter(lambda: file.readline().strip(), b""))
-            detached = any(line.startswith((b"data file:", b"datafile:")) for line in header)
-            packed = any(line in (b"encoding: gzip", b"encoding: gz") for line in header)
-            return _Data(path, file.tell(), nifti=False) if packed and not detached else None
-        packed = False
-        for line in file:
-            key, _, value = (part.strip() for part in line.partition(b"="))
-            packed |= key == b"CompressedData" and value.lower() == b"true"
-            if key == b"ElementDataFile":
-                here = value == b"LOCAL"
-                voxels = path if here else path.with_name(os.fsdecode(value))
-                return _Data(voxels, file.tell() if here else 0, nifti=False) if packed else None
-    raise ValueError("a header without an end")
+def _plain(stored: Stored) -> Iterator[bytes]:
+    """The file, block by block; its length is known to be right."""
+    if stored.kind == "nifti":
+        with stored.path.open("rb") as file:
+            yield from iter(lambda: file.read(_BLOCK), b"")
 
 
-def _decompressed(data: _Data, look: Callable[[bytes], None]) -> tuple[int, bytes]:
-    """The size, and the first bytes, once the stream's own checksum is known to be right; `look` gets all of them."""
-    size, head = 0, b""
-    with data.path.open("rb") as file:
-        file.seek(data.start)
-        block = file.read(_BLOCK)
+def _decompressed(stored: Stored) -> Iterator[bytes]:
+    """The decompressed data, block by block, to the end, where the stream's own checksum is known to be right."""
+    with stored.path.open("rb") as file:
+        file.seek(stored.start)
+        left = stored.most
+
+        def more() -> bytes:
+            nonlocal left
+            block = file.read(min(_BLOCK, left))
+            left -= len(block)
+            return block
+
+        block = more()
         while block:
-            stream = zlib.decompressobj(_ANY_WRAPPER)
+            stream = zlib.decompressobj(ANY_WRAPPER)
             while block and not stream.eof:
-                values = stream.decompress(block)
-                head = head or values[:352]
-                look(values)
-                size += len(values)
-                block = stream.unused_data if stream.eof else file.read(_BLOCK)
+                yield stream.decompress(block, _BLOCK)  # not all at once: a byte can become a thousand
+                block = stream.unused_data if stream.eof else stream.unconsumed_tail or more()
             if not stream.eof:
-                raise ValueError("the compressed data end too early")
-            block = block.lstrip(b"\0") or file.read(_BLOCK).lstrip(b"\0")  # padding; a file may be several streams
-    return size, head
-
-
-def _nifti_bytes(head: bytes) -> int:
-    """How long a NIfTI file must be, by its header."""
-    for order in "<>":
-        if len(head) >= 348 and np.frombuffer(head, f"{order}i4", 1)[0] == 348:
-            axes, *sizes = np.frombuffer(head, f"{order}i2", 8, 40).tolist()
-            bits = int(np.frombuffer(head, f"{order}i2", 1, 72)[0])
-            start = int(np.frombuffer(head, f"{order}f4", 1, 108)[0])
-            return start + int(np.prod(sizes[:axes], dtype=np.int64)) * bits // 8
-    return 0  # NIfTI-2: its compressed stream was checked, its length is not
+                raise EOFError("the compressed data end too early")
+            if stored.kind == "metaimage":  # ITK reads no second stream
+                return
+            block = block.lstrip(b"\0") or more().lstrip(b"\0")  # padding; a file may be several streams

@@ -1,6 +1,6 @@
 """Offline synthesis: a data set folder in, a synthetic set of the same format out, with its record."""
 
-from softcp_gpu.synthesize.run import Summary, synthesize
-from softcp_gpu.synthesize.sample import Shown
+from softcp_gpu.synthesize.run import synthesize
+from softcp_gpu.synthesize.summary import Summary
 
-__all__ = ["Shown", "Summary", "synthesize"]
+__all__ = ["Summary", "synthesize"]

@@ -34,16 +34,52 @@ def foreground(image: np.ndarray) -> np.ndarray:
     image = image[(slice(None, None, step),) * len(shape)]
     # The middle one of three channels: air that is noisy or bright in one of them, as where a sequence of an MRI
     # was scaled by its own darkest pixel, is dark in the other two, and tissue is not.
-    grey = np.median(image.astype(np.float32), axis=-1)
+    grey = _middle(image).astype(np.float32)
     if len(shape) == 3:
         grey = ndimage.uniform_filter(grey, 3)  # the noise of CT reaches from air into tissue
     low, high = grey.min(), np.percentile(grey, 99)
     bright = grey > low + _DARK * (high - low)
-    parts, count = ndimage.label(ndimage.binary_opening(bright, iterations=_SPECK))
+    parts, count = ndimage.label(_opened(bright))
     if count == 0:
         return np.ones(shape, bool)
     largest = parts == np.bincount(parts.ravel())[1:].argmax() + 1
-    body = ndimage.binary_fill_holes(ndimage.binary_propagation(largest, mask=bright))
+    whole = ndimage.label(bright)[0]  # the opening has cut off thin parts
+    body = _filled(whole == whole.flat[largest.argmax()])
     for axis, length in enumerate(shape):
         body = body if step == 1 else body.repeat(step, axis).take(range(length), axis)
     return body
+
+
+def _middle(image: np.ndarray) -> np.ndarray:
+    """The median of the channels; of three it takes no sorting."""
+    if image.shape[-1] != 3:
+        return image[..., 0] if image.shape[-1] == 1 else np.median(image.astype(np.float32), axis=-1)
+    a, b, c = np.moveaxis(image, -1, 0)
+    return np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c))
+
+
+def _opened(mask: np.ndarray) -> np.ndarray:
+    """Erosion and dilation with a cross; ndimage's go from pixel to pixel and take ten times as long."""
+    around = [(_SPECK, _SPECK)] * mask.ndim
+    dark = np.pad(~mask, around, constant_values=True)
+    for _ in range(_SPECK):
+        dark = _grown(dark)
+    opened = ~dark
+    for _ in range(_SPECK):
+        opened = _grown(opened)
+    return opened[(slice(_SPECK, -_SPECK),) * mask.ndim]
+
+
+def _grown(mask: np.ndarray) -> np.ndarray:
+    grown = mask.copy()
+    for axis in range(mask.ndim):
+        line, old = np.moveaxis(grown, axis, 0), np.moveaxis(mask, axis, 0)
+        line[1:] |= old[:-1]
+        line[:-1] |= old[1:]
+    return grown
+
+
+def _filled(mask: np.ndarray) -> np.ndarray:
+    """With its holes: whatever does not hang together with what is around the image."""
+    parts = ndimage.label(np.pad(~mask, 1, constant_values=True))[0]
+    return (parts != parts.flat[0])[(slice(1, -1),) * mask.ndim]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from softcp_gpu.data import Sample
-from softcp_gpu.synthesize.pair import Pasted
+from softcp_gpu.synthesize.pair import Pasted, pasted_lesion
 from softcp_gpu.synthesize.sample import Shown
 
 _PLANES = ("z", "y", "x")
@@ -41,10 +41,8 @@ class _Plane(NamedTuple):
 
 
 def pictures(shown: Shown) -> list[Picture]:
-    """The rows of a sample: none if it was not pasted, one of an image, three of a volume."""
+    """The rows of a sample: one of an image, three of a volume."""
     pasted, background = shown.pasted, shown.background
-    if pasted is None or background is None:
-        return []
     new = pasted_lesion(background, pasted)
     if background.image.ndim == 3:
         return [_picture(f" {shown.number} ", 1.0, background, pasted, new, None, None)]
@@ -57,13 +55,6 @@ def pictures(shown: Shown) -> list[Picture]:
         title = f" {shown.number}: {name} = {here.at} "
         rows.append(_picture(title, first / second, background, pasted, new, here, there))
     return rows
-
-
-def pasted_lesion(background: Sample, pasted: Pasted) -> np.ndarray:
-    """The part of the label that is new; under the rim, a crop of the whole image hides which lesion is which."""
-    new = pasted.sample.lesion & (pasted.soft_mask > 0)
-    cropped = pasted.output.params.background is not None or pasted.output.params.image is not None
-    return new if cropped else new & ~background.lesion
 
 
 def _picture(

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from softcp_gpu.data import Case, DataError, Layout, Problem, Split, make_split
 from softcp_gpu.sampling import sample_seeds
+from softcp_gpu.synthesize.duplicates import Fingerprint, NearDuplicate, near_duplicates
+from softcp_gpu.synthesize.survey import Inputs, survey
 
 
 def sample_count(real: int, ratio: str, count: int | None) -> int:
@@ -29,9 +33,11 @@ def sample_count(real: int, ratio: str, count: int | None) -> int:
     return max(1, round(real * float(match[2]) / float(match[1]))) if count is None else count
 
 
-def split_cases(cases: Sequence[Case], split: str, seed: int) -> tuple[Split, str]:
+def split_cases(cases: Sequence[Case], split: str, seed: int, fold: int | None = None) -> tuple[Split, str]:
     """The parts of a data set, and in words how it was divided; see `synthesize` for `split`."""
     shares = re.fullmatch(r"(\d+):(\d+):(\d+)", split)
+    if fold is not None and (shares or split in ("all", "auto")):
+        raise ValueError(f"fold: expected none without a file of folds, found {fold} and the split {split!r}")
     if shares:
         if int(shares[1]) == 0:
             raise ValueError(f"split: expected shares with a training part, found {split!r}")
@@ -42,26 +48,8 @@ def split_cases(cases: Sequence[Case], split: str, seed: int) -> tuple[Split, st
         return make_split(cases), "the data set's own"
     if not Path(split).is_file():
         raise ValueError(f"split: expected 'auto', 'all', shares such as 5:1:1, or a JSON file, found {split!r}")
-    return make_split(cases, file=split), f"the file {Path(split).name}"
-
-
-def sort_out(layout: Layout, cases: Sequence[Case]) -> tuple[list[Case], list[Case], list[Problem]]:
-    """Reads every mask: the cases that can be used, those of them that show a lesion, and what is wrong with the rest.
-
-    Where the layout has regions, a case without one is no use as a background and is left out of the first list.
-    """
-    usable, sources, problems = [], [], []
-    for case in cases:
-        try:
-            lesion, region = layout.read_labels(case)
-        except DataError as error:
-            problems.append(Problem(Path(error.args[0]), str(error)))
-            continue
-        if region is None or region.any():
-            usable.append(case)
-        if lesion.any():
-            sources.append(case)
-    return usable, sources, problems
+    which = "" if fold is None else f", fold {fold}"
+    return make_split(cases, file=split, fold=fold), f"the file {Path(split).name}{which}"
 
 
 class Selection(NamedTuple):
@@ -70,24 +58,51 @@ class Selection(NamedTuple):
     held_out: list[Case]  # all that is not trained on
     parts: Split
     how: str  # it was divided, in words
-    train: list[Case]
-    readable: list[Case]  # of these
+    train: list[Case]  # what can be read of it
     backgrounds: list[Case]
     sources: list[Case]
+    inputs: Inputs
+    lines: list[dict[str, Any]]  # of `inputs.jsonl`
     problems: list[Problem]
+    duplicates: list[NearDuplicate]  # across the split
 
 
-def select_cases(layout: Layout, data: Path, split: str, seed: int) -> Selection:
-    """Lists a data set, divides it, and looks at the headers and masks of its training part."""
+def select_cases(
+    layout: Layout,
+    data: Path,
+    split: str,
+    seed: int,
+    *,
+    fold: int | None = None,
+    threads: int = 1,
+    on_case: Callable[[int], None] = lambda total: None,
+) -> Selection:
+    """Lists a data set, divides it, and looks at every file; of what is held out no label is read.
+
+    Where the layout has regions, a case without one is no use as a background.
+
+    Args:
+        layout, data, split, seed, fold: as for `synthesize`.
+        threads: how many cases to look at at once.
+        on_case: called with the number of cases after each.
+    """
     cases, problems = real_cases(layout, data)
-    parts, how = split_cases(cases, split, seed)
-    train, broken = layout.check_headers(parts.train)
-    backgrounds, sources, unreadable = sort_out(layout, train)
-    bad = {problem.path for problem in unreadable}
-    readable = [case for case in train if bad.isdisjoint(case.masks)]
-    problems = [*problems, *broken, *unreadable, *layout.absent_labels(train)]
-    held_out = [case for case in cases if case not in parts.train]
-    return Selection(held_out, parts, how, train, readable, backgrounds, sources, problems)
+    parts, how = split_cases(cases, split, seed, fold)
+    known = {case.id for part in parts for case in part}
+    unused = [case for case in cases if case.id not in known]
+    total = len(cases)
+    looks = survey(layout, data, parts, unused, threads, lambda: on_case(total))
+    lines = [look.line for look in looks]
+    stamps = {name: stamp for look in looks for name, stamp in look.stamps.items()}
+    facts = {line["id"]: line for line in lines}
+    bad = {look.line["id"] for look in looks if look.problem}
+    train = [case for case in parts.train if case.id not in bad]
+    backgrounds, sources = ([case for case in train if facts[case.id][use]] for use in ("background", "source"))
+    prints = [Fingerprint(line["id"], line["part"], line["phash"], line["patient"]) for line in lines if line["phash"]]
+    problems = [*problems, *(look.problem for look in looks if look.problem), *layout.absent_labels(train)]
+    held_out = [*parts.val, *parts.test, *unused]
+    inputs, twins = Inputs(data, stamps), near_duplicates(prints)
+    return Selection(held_out, parts, how, train, backgrounds, sources, inputs, lines, problems, twins)
 
 
 def real_cases(layout: Layout, data: Path) -> tuple[list[Case], list[Problem]]:
@@ -129,19 +144,40 @@ class Pairing:
             attempt: the number of the try; each draws another source, while there are others.
             skipped: how many backgrounds of this sample were of no use; each makes place for the next in order.
         """
-        only = self.sources[0].id if len(self.sources) == 1 else None
-        backgrounds = [case for case in self.backgrounds if case.id != only]
+        backgrounds = self._backgrounds
         count = len(backgrounds)
-        background = backgrounds[self._order(self.seed, i // count, count)[(i + skipped) % count]]
+        background = backgrounds[self._round(i // count)[(i + skipped) % count]]
         seed = int(sample_seeds(self.seed, [i]))
-        if not self.sources:
-            return Pair(background, None, int(sample_seeds(seed, [attempt])))
-        order = [self.sources[rank] for rank in self._order(seed, 0, len(self.sources))]
-        others = [case for case in order if case.id != background.id]
-        return Pair(background, others[attempt % len(others)], int(sample_seeds(seed, [attempt])))
+        source = self._source(seed, attempt, background) if self.sources else None
+        return Pair(background, source, int(sample_seeds(seed, [attempt])))
 
-    @staticmethod
-    def _order(seed: int, number: int, count: int) -> list[int]:
-        """An order of 0 ... count - 1; its numbers lie beyond those of samples and tries."""
-        key = int(sample_seeds(seed, [(1 << 40) + number]))
-        return sample_seeds(key, torch.arange(count)).argsort().tolist()
+    def _source(self, seed: int, attempt: int, background: Case) -> Case:
+        """One of an order of all sources but the background, of which only the beginning is ever made."""
+        own = self._rank.get(background.id)
+        place = attempt % (len(self.sources) - (own is not None))
+        first = _keys(seed, 0, len(self.sources)).topk(min(place + 2, len(self.sources)), largest=False).indices
+        return self.sources[[rank for rank in first.tolist() if rank != own][place]]
+
+    @cached_property
+    def _rank(self) -> dict[str, int]:
+        return {case.id: rank for rank, case in enumerate(self.sources)}
+
+    @cached_property
+    def _backgrounds(self) -> list[Case]:
+        only = self.sources[0].id if len(self.sources) == 1 else None
+        return [case for case in self.backgrounds if case.id != only]
+
+    @cached_property
+    def _round(self) -> Callable[[int], list[int]]:
+        """The order of a round; samples come in turn, so that the last rounds asked for are those asked for next."""
+        return lru_cache(4)(lambda number: _order(self.seed, number, len(self._backgrounds)))
+
+
+def _order(seed: int, number: int, count: int) -> list[int]:
+    """An order of 0 ... count - 1."""
+    return _keys(seed, number, count).argsort().tolist()
+
+
+def _keys(seed: int, number: int, count: int) -> Tensor:
+    """What an order is sorted by, no two alike; its numbers lie beyond those of samples and tries."""
+    return sample_seeds(int(sample_seeds(seed, [(1 << 40) + number])), torch.arange(count))

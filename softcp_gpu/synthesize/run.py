@@ -1,45 +1,24 @@
-"""The run: check everything, make one sample after the other, write each with its record."""
+"""The run: check everything, have the samples made, write the record of each once it is whole."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache, partial
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from softcp_gpu import __version__, checks
-from softcp_gpu.data import Case, DataError, Problem, find_layout, manifest
-from softcp_gpu.data.bank_files import load_lesions
-from softcp_gpu.modules import LesionBank, SoftCP
+from softcp_gpu.data import DataError, manifest, run_folder
+from softcp_gpu.synthesize.engine import Record, in_processes, in_this_process
+from softcp_gpu.synthesize.job import Job, make_augmentation
 from softcp_gpu.synthesize.pair import LESION
-from softcp_gpu.synthesize.plan import Pairing, Selection, sample_count, select_cases
-from softcp_gpu.synthesize.sample import SampleMaker, Shown
-from softcp_gpu.synthesize.save import FORMATS, ForNnunet, SameFormat
+from softcp_gpu.synthesize.prepare import Prepared, prepare
+from softcp_gpu.synthesize.settings import Settings
+from softcp_gpu.synthesize.summary import Summary
 
-
-@dataclass
-class Summary:
-    """What a run did; `summary.json` holds it too."""
-
-    layout: str
-    real: int
-    requested: int
-    split: str
-    region: str = "none"
-    lesion_labels: set[int] = field(default_factory=set)  # ids that were lesions in what was pasted
-    problems: list[Problem] = field(default_factory=list)
-    statuses: Counter[str] = field(default_factory=Counter)  # of the samples, after their last try
-    tries: Counter[str] = field(default_factory=Counter)  # of every single try
-
-    @property
-    def written(self) -> int:
-        """Samples that were pasted and saved."""
-        return self.statuses["pasted"]
+ENGINES = ("local", "ray")
 
 
 def synthesize(
@@ -55,16 +34,24 @@ def synthesize(
     device: str = "auto",
     config: Mapping[str, Any] | None = None,
     split: str = "auto",
+    fold: int | None = None,
     region: str = "auto",
     bank: Path | str | None = None,
     format: str = "same",
+    workers: int = 1,
+    batch_size: int = 1,
+    engine: str = "local",
     overwrite: bool = False,
-    on_sample: Callable[[Summary, Shown], None] | None = None,
+    resume: bool = False,
+    strict: bool = False,
+    dry_run: bool = False,
+    on_case: Callable[[int], None] = lambda total: None,
+    on_sample: Callable[[Summary, Record], None] = lambda summary, record: None,
 ) -> Summary:
     """Makes a synthetic set from the training part of a data set.
 
     Every sample pastes the lesion of one training case into another one. It depends on (data, config, seed, its
-    number) alone.
+    number) alone: neither on workers, batch size and engine, nor on whether the run was stopped and resumed.
 
     Args:
         data: the data set's folder.
@@ -78,120 +65,144 @@ def synthesize(
         config: keywords of `SoftCP`; `p` is 1 here whatever it says, and the layout sets the labels.
         split: where sources and backgrounds come from. "auto": the training part of the data set's own split, or every
             case if it has none; "all": every case; "5:1:1": train : val : test, whole patients, by chance; or a JSON
-            file {"train": [...], "val": [...], "test": [...]} with ids or patients.
+            file: {"train": [...], "val": [...], "test": [...]} with ids or patients, or nnU-Net's `splits_final.json`.
+        fold: of `splits_final.json`, from 0.
         region: what a lesion must touch. "auto": the data set's organ if it draws one, else the body in the image,
             found by its brightness, in which the lesion then lies as a whole unless the config says otherwise; "none".
         bank: folder of a lesion bank that gives the lesions, instead of the data set's own cases; those of patients
             outside the training part are left out.
         format: "same": new samples in the data set's own format; "nnunet": the training part and the new samples as a
             raw data set of nnU-Net, with folds.
+        workers: processes that make samples; 1: this one.
+        batch_size: samples that a worker has in hand at once. Each is computed by itself, so that it does not depend
+            on the others.
+        engine: "local", or "ray": the workers are actors on a Ray cluster.
         overwrite: may remove what an earlier run wrote to `out`.
-        on_sample: called after each sample.
+        resume: goes on with an earlier run of the same arguments on the same files.
+        strict: any problem, and near-duplicates across the split, are errors.
+        dry_run: looks at everything, and writes nothing.
+        on_case: called with the number of cases after each one that was looked at.
+        on_sample: called with the counts and the sample's record after each sample.
 
     Returns:
-        Counts and problems. `out` holds the images and masks, `samples.jsonl`, `summary.json` and `split.json`.
+        Counts and problems. `out` holds the images and masks and what docs/manifest.md describes.
 
     Raises:
-        DataError: nothing can be made from the folder, or `out` is in use.
+        DataError: nothing can be made from the folder, or `out` is in use; the disk is full; with `strict`, a problem.
         ValueError: an argument, or a keyword of the config.
+        WorkerError: workers keep dying.
     """
     data, out = Path(data), Path(out)
-    checks.choice("region", region, ("auto", "none"))
-    checks.choice("format", format, FORMATS)
-    config, where = dict(config or {}), choose_device(device)
-    make_augmentation(config, (LESION,), ())
-    found = find_layout(data, layout)
-    if lesion_label or region_label:
-        found = found.with_roles(lesion_label or None, region_label or None)
-    chosen = select_cases(found, data, split, seed)
-    parts = chosen.parts
-    lesions = None if bank is None else open_bank(bank, chosen.held_out).to(where)
-    real = len(chosen.train)
-    summary = Summary(found.name, real, sample_count(real, ratio, count), chosen.how, problems=chosen.problems)
-    _check_usable(data, chosen, lesions)
-    organ = found.read_labels(chosen.backgrounds[0])[1] is not None
-    summary.region = "none" if region == "none" else "the data set's" if organ else "the body in the image"
-    drawn_by_hand = not chosen.backgrounds[0].region or region_label  # and not all of the body
-    if summary.region == "the body in the image" or not (region == "none" or drawn_by_hand):
-        config = {"min_region_overlap": 1.0, **config}
+    asked = Settings(
+        layout, lesion_label, region_label, ratio, count, seed, device, config, split, fold, region, bank, format
+    )
+    asked.check()
+    checks.choice("engine", engine, ENGINES)
+    for name, value in (("workers", workers), ("batch_size", batch_size)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            checks.fail(name, "a whole number of 1 or more", repr(value))
+    if resume and (overwrite or dry_run):
+        checks.fail("resume", f"no {'overwrite' if overwrite else 'dry_run'} beside it", "both")
     _check_apart(data, out)
-    saver = ForNnunet(found, out, chosen.readable) if format == "nnunet" else SameFormat(found, out)
-    pairing = Pairing(chosen.backgrounds, chosen.sources if lesions is None else [], seed)
-    make = cache(partial(make_augmentation, config, bank=lesions))
-    maker = SampleMaker(pairing, found, make, lesions, where, saver, out, summary.region)
-    maker.check()
-
-    manifest.prepare_folder(out, overwrite)
-    (out / manifest.SAMPLES).touch()
-    manifest.write_json(
-        out / manifest.SPLIT, {part: [case.id for case in group] for part, group in parts._asdict().items()}
-    )
-    summary.problems += saver.start()
-    for number in range(summary.requested):
-        made = maker.make(number)
-        manifest.append_line(out / manifest.SAMPLES, made.record)
-        summary.statuses[made.shown.status] += 1
-        summary.lesion_labels.update(made.record.get("lesion_labels", []))
-        summary.tries.update(attempt["status"] for attempt in made.record["tries"])
-        summary.problems = list(dict.fromkeys([*summary.problems, *made.problems]))  # each file is told once
-        if on_sample:
-            on_sample(summary, made.shown)
-    saver.finish()
-    asked: dict[str, Any] = {"data": data.name, "bank": None if bank is None else Path(bank).name, "format": format}
-    asked |= {"lesion_label": lesion_label, "region_label": region_label, "ratio": ratio, "count": count}
-    manifest.write_json(out / manifest.SUMMARY, {**asked, **_report(summary, seed, config, where)})
-    return summary
+    if not (resume or dry_run):
+        run_folder.check_folder(out, overwrite)
+    prepared = prepare(data, out, asked, on_case)
+    if strict:
+        _check_strict(data, prepared.summary)
+    if dry_run:
+        return prepared.summary
+    if not resume:
+        run_folder.make_folder(out)
+    with run_folder.locked(out):
+        make = _engine(engine, workers, batch_size)
+        _run(data, prepared, make, overwrite=overwrite, resume=resume, strict=strict, on_sample=on_sample)
+    return prepared.summary
 
 
-def make_augmentation(
-    config: Mapping[str, Any],
-    lesion_labels: tuple[int, ...],
-    other_labels: tuple[int, ...],
+def _run(
+    data: Path,
+    prepared: Prepared,
+    make: Callable[[Job, range], Iterator[Record]],
     *,
-    bank: LesionBank | None = None,
-) -> SoftCP:
-    """SoftCP from its keywords; what it does not know is refused."""
-    for name in ("lesion_labels", "other_labels", "bank"):
-        if name in config:
-            raise ValueError(f"config: expected no {name}, which the data set and the call set, found {config[name]!r}")
-    checks.number("p", config.get("p", 1.0), 0, 1)  # not used here, but the file may be meant for training too
-    try:
-        return SoftCP(**{**config, "p": 1.0}, lesion_labels=lesion_labels, other_labels=other_labels, bank=bank)
-    except TypeError as error:
-        raise ValueError(f"config: expected keywords of SoftCP and its transforms, found: {error}") from error
+    overwrite: bool,
+    resume: bool,
+    strict: bool,
+    on_sample: Callable[[Summary, Record], None],
+) -> None:
+    """Makes the samples that are not there, in a folder that is ours."""
+    job, chosen, summary, settings = prepared
+    out, facts = job.out, _facts(data, prepared)
+    done = 0
+    if resume:
+        _check_same_run(out, facts)
+        done = run_folder.resume_folder(out)
+        if done > summary.requested:
+            raise DataError(out, f"a count of {done} or more, as many as there are", str(summary.requested))
+    else:
+        run_folder.prepare_folder(out, overwrite)
+        manifest.write_json(out / manifest.RUN, facts)
+        manifest.write_lines(out / manifest.INPUTS, chosen.lines)
+        parts = {part: [case.id for case in group] for part, group in chosen.parts._asdict().items()}
+        manifest.write_json(out / manifest.SPLIT, parts)
+        (out / manifest.SAMPLES).touch()  # last: what has it can be resumed
+    for record in manifest.read_lines(out / manifest.SAMPLES):
+        summary.add(record)
+    summary.resumed = done
+    for problem in job.saver.start(resume):
+        summary.tell(problem)
+    if strict:
+        _check_strict(data, summary)
+    for record in make(job, range(done, summary.requested)):
+        manifest.append_line(out / manifest.SAMPLES, record)
+        summary.add(record)
+        on_sample(summary, record)
+        if strict:
+            _check_strict(data, summary)
+    job.saver.finish(manifest.read_lines(out / manifest.SAMPLES))
+    augmentation = make_augmentation(job.config, (LESION,), ())
+    manifest.write_json(out / manifest.SUMMARY, summary.plain(settings, data.name, repr(augmentation)))
 
 
-def open_bank(folder: Path | str, held_out: Iterable[Case]) -> LesionBank:
-    """A bank without the lesions of those who are not trained on."""
-    names = {name for case in held_out for name in (case.id, case.patient) if name is not None}
-    return LesionBank(load_lesions(folder)).subset(without_patients=names)
+def _engine(name: str, workers: int, batch: int) -> Callable[[Job, range], Iterator[Record]]:
+    if name == "ray":
+        from softcp_gpu.synthesize.ray_engine import on_ray
+
+        return lambda job, numbers: on_ray(job, numbers, workers, batch)
+    if workers == 1:
+        return lambda job, numbers: in_this_process(job, numbers, batch)
+    return lambda job, numbers: in_processes(job, numbers, workers, batch)
 
 
-def choose_device(name: str) -> torch.device:
-    """A device by name; "auto" is CUDA if there is one."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        tensor = torch.zeros(1, device=name)
-        tensor.item()  # a tensor on "meta" has no values
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"device: expected one that this machine has, found {name!r} ({reason})") from error
-    return tensor.device
+def _facts(data: Path, prepared: Prepared) -> dict[str, Any]:
+    """What `run.json` holds: all it takes to make a sample again, and the versions."""
+    files = {line["id"]: [line["part"], line["files"]] for line in prepared.chosen.lines}
+    return {
+        "schema": manifest.SCHEMA,
+        "softcp_gpu": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "data": str(data.resolve()),
+        "arguments": prepared.settings.plain(),
+        "config_sha256": prepared.job.config_sha256,
+        "data_sha256": manifest.digest(files),
+    }
 
 
-def _check_usable(data: Path, chosen: Selection, bank: LesionBank | None) -> None:
-    """At least one pair can be made of what is left."""
-    backgrounds, sources = {case.id for case in chosen.backgrounds}, {case.id for case in chosen.sources}
-    if backgrounds and (bank is not None or (sources and len(backgrounds | sources) > 1)):
-        return
-    counts = ", ".join(f"{len(group)} {part}" for part, group in chosen.parts._asdict().items())
-    reasons = "".join(f"; {problem}" for problem in chosen.problems[:3])
-    raise DataError(
-        data,
-        "a background and another case with a lesion to paste, in the training part",
-        f"{len(backgrounds)} and {len(sources)} (split: {chosen.how}; {counts}{reasons})",
-    )
+def _check_same_run(out: Path, facts: Mapping[str, Any]) -> None:
+    """What is there was made by the same code on such a device, from the same files with the same settings."""
+    there = manifest.read_json(out / manifest.RUN)
+    for name, what in (
+        ("softcp_gpu", "the version"),
+        ("torch", "the version of PyTorch"),
+        ("config_sha256", "the settings"),
+        ("data_sha256", "the files of the data set"),
+    ):
+        if there.get(name) != facts[name]:
+            expected = f"{what} of the run to go on with ({name} {there.get(name)})"
+            raise DataError(out / manifest.RUN, expected, f"others ({facts[name]})")
+    before, now = (str(run["arguments"]["device"]).partition(":")[0] for run in (there, facts))
+    if before != now:  # last bits may differ
+        raise DataError(out / manifest.RUN, f"the device of the run to go on with (--device {before})", now)
 
 
 def _check_apart(data: Path, out: Path) -> None:
@@ -200,21 +211,11 @@ def _check_apart(data: Path, out: Path) -> None:
         raise DataError(out, "an output folder apart from the data set", f"{data} inside or around it")
 
 
-def _report(summary: Summary, seed: int, config: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
-    return {
-        "softcp_gpu": __version__,
-        "layout": summary.layout,
-        "split": summary.split,
-        "region": summary.region,
-        "lesion_labels": sorted(summary.lesion_labels),
-        "seed": seed,
-        "device": str(device),
-        "config": json.loads(json.dumps(dict(config), default=repr)),  # it may hold modules
-        "augmentation": repr(make_augmentation(config, (LESION,), ())).splitlines(),  # each sample names its labels
-        "real": summary.real,
-        "requested": summary.requested,
-        "written": summary.written,
-        "statuses": dict(summary.statuses),
-        "tries": dict(summary.tries),
-        "problems": [{"path": str(problem.path), "reason": problem.reason} for problem in summary.problems],
-    }
+def _check_strict(data: Path, summary: Summary) -> None:
+    if summary.problems:
+        more = f" and {len(summary.problems) - 1} more" if len(summary.problems) > 1 else ""
+        raise DataError(data, "a data set without problems (--strict)", f"{summary.problems[0]}{more}")
+    if summary.duplicates:
+        pair = summary.duplicates[0]
+        found = f"{pair.train} in train and {pair.other} in {pair.part}, and {len(summary.duplicates)} pairs in all"
+        raise DataError(data, "no near-duplicates across the split (--strict)", found)

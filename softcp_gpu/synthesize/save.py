@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from softcp_gpu.data import Case, DataError, Layout, Problem, Sample, manifest
+from softcp_gpu.data.files import stem
 from softcp_gpu.data.nnunet_export import NnunetWriter
 from softcp_gpu.data.volume_labels import ids_in
 from softcp_gpu.synthesize.plan import Pair
@@ -20,14 +22,17 @@ FORMATS = ("same", "nnunet")
 class Saver(Protocol):
     """Writes samples, one by one."""
 
-    def start(self) -> list[Problem]:
-        """Called before the first sample; returns what is wrong with real cases."""
+    def start(self, resume: bool) -> list[Problem]:
+        """Called before the first sample, or the first after a stop; returns what is wrong with real cases."""
 
     def save(self, new_id: str, pair: Pair, parents: Sequence[str], sample: Sample) -> list[Path]:
         """Write a sample that shows these patients; returns its files, image first, label last."""
 
-    def finish(self) -> None:
-        """Called after the last sample."""
+    def finish(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Called after the last sample, with the records of all of them."""
+
+    def into(self, out: Path) -> Saver:
+        """The same, of another folder."""
 
 
 class SameFormat:
@@ -41,9 +46,10 @@ class SameFormat:
     def __init__(self, layout: Layout, out: Path) -> None:
         self.layout, self.out = layout, out
 
-    def start(self) -> list[Problem]:
+    def start(self, resume: bool) -> list[Problem]:
         """See `Saver.start`. A layout may keep a description, which belongs to no sample."""
-        manifest.append_other(self.out, [self.out / name for name in self.layout.descriptions])
+        for name in () if resume else self.layout.descriptions:
+            manifest.append_other(self.out, name, [self.out / name])
         return []
 
     def save(self, new_id: str, pair: Pair, parents: Sequence[str], sample: Sample) -> list[Path]:
@@ -52,8 +58,12 @@ class SameFormat:
         like, source = pair.background, pair.source
         return self.layout.save(self.out, new_id, like, sample.image, labels, sample.region, source=source)
 
-    def finish(self) -> None:
+    def finish(self, records: Iterable[Mapping[str, Any]]) -> None:
         """See `Saver.finish`."""
+
+    def into(self, out: Path) -> SameFormat:
+        """See `Saver.into`."""
+        return SameFormat(self.layout, out)
 
 
 class ForNnunet:
@@ -78,35 +88,74 @@ class ForNnunet:
         self.number = {0: 0, **{label: number for number, label in enumerate(self.names, 1)}}
         self.channels = layout.channel_names(real[0], first)
         self.ending = ".png" if first.grid is None else ".nii.gz"
-        self.patients: set[str] = set()  # of the cases that were written
+        self.written: dict[str, str] = {}  # the patient of each real case that was written
 
-    def start(self) -> list[Problem]:
+    def start(self, resume: bool) -> list[Problem]:
         """See `Saver.start`. Writes the real cases; what nnU-Net would refuse is left out."""
-        labels = {"background": 0, **{name: self.number[label] for label, name in self.names.items()}}
-        self.writer = NnunetWriter(self.out, self.channels, labels, self.ending)
-        problems = []
-        manifest.append_other(self.out, [self.out / "dataset.json", self.out / "splits_final.json"])
+        there = self._reopen() if resume else set()
+        writer, problems = self._writer(fresh=not resume), []
+        for name in ("dataset.json", "splits_final.json"):
+            if not resume:
+                manifest.append_other(self.out, name, [self.out / name])
         for case in self.real:
             try:
+                if case.id in there:
+                    writer.know_real(case.id, patient_of(case))
+                    continue
                 sample = self._renumbered(case.masks[0], self.layout.load(case))
-                paths = self.writer.add_real(case.id, patient_of(case), sample)
+                paths = writer.add_real(case.id, patient_of(case), sample)
             except DataError as error:
+                if isinstance(error.__cause__, OSError):  # a full disk, say
+                    raise
                 problems.append(Problem(case.image, str(error)))
                 continue
-            manifest.append_other(self.out, paths)
-            self.patients.add(patient_of(case))
+            manifest.append_other(self.out, stem(paths[-1]), paths, case=case.id)
+            self.written[case.id] = patient_of(case)
         return problems
 
     def save(self, new_id: str, pair: Pair, parents: Sequence[str], sample: Sample) -> list[Path]:
         """See `Saver.save`."""
-        known = [patient for patient in parents if patient in self.patients]  # a bank may be of other people
+        known = self._known(parents)
         if not known:
             raise DataError(pair.background.image, "a background that is a real case of the new set", "one left out")
-        return self.writer.add_synthetic(new_id, known, self._renumbered(pair.background.masks[0], sample))
+        renumbered = self._renumbered(pair.background.masks[0], sample)
+        return self._writer(fresh=False).add_synthetic(new_id, known, renumbered)
 
-    def finish(self) -> None:
+    def finish(self, records: Iterable[Mapping[str, Any]]) -> None:
         """See `Saver.finish`."""
-        self.writer.finish()
+        writer = self._writer(fresh=False)
+        for case_id, patient in self.written.items():
+            writer.know_real(case_id, patient)
+        for record in records:
+            if record["files"]:
+                background, source = record["background"], record["source"]
+                names = [background["patient"] or background["id"], source["patient"] or source["id"]]
+                writer.know_synthetic(record["id"], self._known(names))
+        writer.finish()
+
+    def into(self, out: Path) -> ForNnunet:
+        """See `Saver.into`. Real cases are those of the first folder."""
+        other = copy(self)
+        other.out = out
+        if not self.written:
+            self._reopen()
+            other.written = self.written
+        return other
+
+    def _known(self, parents: Sequence[str]) -> list[str]:
+        patients = set(self.written.values())
+        return [patient for patient in parents if patient in patients]  # a bank may be of other people
+
+    def _reopen(self) -> set[str]:
+        """The real cases that an earlier run has written, as far as their files are whole in its list."""
+        lines = (line for line in manifest.read_lines(self.out / manifest.OTHER) if "case" in line)
+        there = {line["case"] for line in lines if all((self.out / name).is_file() for name in line["files"].values())}
+        self.written = {case.id: patient_of(case) for case in self.real if case.id in there}
+        return there
+
+    def _writer(self, fresh: bool) -> NnunetWriter:
+        labels = {"background": 0, **{name: self.number[label] for label, name in self.names.items()}}
+        return NnunetWriter(self.out, self.channels, labels, self.ending, fresh=fresh)
 
     def _renumbered(self, mask: Path, sample: Sample) -> Sample:
         if sample.labels is None:

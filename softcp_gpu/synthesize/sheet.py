@@ -16,13 +16,42 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
+from softcp_gpu.data import manifest
 from softcp_gpu.data.io import replacing
-from softcp_gpu.synthesize.picture import Picture, surroundings
+from softcp_gpu.synthesize.again import Run
+from softcp_gpu.synthesize.picture import Picture, pictures, surroundings
 
 TITLES = ("background", "source", "soft mask", "result and label", "result, magnified")
 _PASTED, _OWN, _REGION = "#ffd400", "#ff5cc8", "#37a7ff"  # apart for the colour-blind as well
 _LEGEND = ((_PASTED, "pasted lesion"), (_OWN, "lesion of the background"), (_REGION, "what the lesion must touch"))
 _HALO = (withStroke(linewidth=1.6, foreground="#00000099"),)  # a line shows on any tissue
+
+
+def draw_contact_sheet(run: Run, rows: int) -> bool:
+    """Draws samples from all over a run, made anew from their parents, so that it takes nothing but what is on disk.
+
+    Args:
+        run: with all of its samples.
+        rows: how many samples to show.
+
+    Returns:
+        Whether there was one to show.
+
+    Raises:
+        DataError: a parent has changed or is gone, or the sheet cannot be written.
+    """
+    facts = manifest.read_json(run.out / manifest.SUMMARY)
+    maker = run.maker()
+    chosen: list[Picture] = []
+    taken = 0
+    for record in run.records():
+        if taken < rows and record["files"] and record["number"] >= taken * facts["requested"] / rows:
+            chosen += pictures(maker.show(record))
+            taken += 1
+    if chosen:
+        title = f"{facts['layout']}: {facts['written']} synthetic samples from {facts['real']} cases"
+        draw_sheet(run.out / manifest.SHEET, chosen, title)
+    return bool(chosen)
 
 
 def draw_sheet(path: Path, rows: Sequence[Picture], title: str) -> None:

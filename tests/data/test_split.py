@@ -2,9 +2,11 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from softcp_gpu.data import Case, DataError, make_split, training_cases
+from softcp_gpu.data import Case, DataError, Sample, make_split, training_cases
+from softcp_gpu.data.nnunet_export import NnunetWriter
 
 
 def some_cases(patients, split=None):
@@ -134,6 +136,98 @@ class TestFile:
     def test_a_missing_file_is_an_error(self, tmp_path):
         with pytest.raises(DataError, match=r"none.json: expected JSON"):
             make_split(some_cases({"a": 2}), file=tmp_path / "none.json")
+
+
+class TestFolds:
+    FOLDS = ({"train": ["a_0", "a_1"], "val": ["b_0"]}, {"train": ["b_0"], "val": ["a_1"]})
+
+    @pytest.fixture
+    def split(self, tmp_path):
+        def read(content, fold=None, cases=None):
+            file = tmp_path / "splits_final.json"
+            file.write_text(json.dumps(content))
+            return make_split(some_cases({"a": 2, "b": 2}) if cases is None else cases, file=file, fold=fold)
+
+        return read
+
+    def test_the_first_is_meant_where_none_is_named(self, split):
+        assert split(self.FOLDS) == split(self.FOLDS, 0)
+        assert ids(split(self.FOLDS)) == [["a_0", "a_1"], ["b_0"], []]
+
+    def test_a_number_names_another(self, split):
+        assert ids(split(self.FOLDS, 1)) == [["b_0"], ["a_1"], []]
+
+    @pytest.mark.parametrize("fold", [2, -1])
+    def test_a_number_beyond_is_an_error_that_says_how_many_there_are(self, split, fold):
+        with pytest.raises(DataError, match=rf"expected a fold from 0 to 1, as it has 2, found fold {fold}$"):
+            split(self.FOLDS, fold)
+
+    def test_training_cases_are_those_of_the_fold(self, split, tmp_path):
+        expected = split(self.FOLDS, 1).train
+        cases = some_cases({"a": 2, "b": 2})
+        assert training_cases(cases, file=tmp_path / "splits_final.json", fold=1) == expected
+
+    def test_a_number_without_folds_is_an_error(self, split):
+        assert split({"train": ["a"]}, 0) == split({"train": ["a"]})
+        with pytest.raises(DataError, match=r"splits_final.json: expected a list of folds to choose one, found fold 1"):
+            split({"train": ["a"]}, 1)
+        assert make_split(some_cases(UNEVEN), fold=0) == make_split(some_cases(UNEVEN))
+        with pytest.raises(DataError, match="expected a file with folds to choose one, found fold 1 and no file"):
+            make_split(some_cases(UNEVEN), fold=1)
+
+    @pytest.mark.parametrize(
+        "content", [[], [1], [[]], [{}], [{"val": ["a_0"]}], [{"train": ["a_0"], "vla": []}], [{"train": "a_0"}]]
+    )
+    def test_another_form_is_an_error(self, split, content):
+        with pytest.raises(DataError, match=r"splits_final.json: expected JSON of the form"):
+            split(content)
+
+    def test_what_nnunet_calls_a_case_is_that_case(self, split):
+        cases = some_cases({"-(1)": 2, "b c": 1})
+        assert [case.id for case in cases] == ["-(1)_0", "-(1)_1", "b c_0"]
+        assert ids(split([{"train": ["1__0", "b_c_0"], "val": ["1__1"]}], cases=cases)) == [
+            ["-(1)_0", "b c_0"],
+            ["-(1)_1"],
+            [],
+        ]
+
+    def test_an_id_goes_before_what_nnunet_would_call_another_case(self, split):
+        cases = some_cases({"b c": 1, "b_c": 1})
+        assert ids(split([{"train": ["b_c_0"]}], cases=cases)) == [["b_c_0"], [], []]
+
+    def test_a_name_of_two_cases_is_an_error(self, split):
+        with pytest.raises(DataError, match=r"expected names of one case each, found 'b_c_0' for 'b c_0' and 'b, c_0'"):
+            split([{"train": ["b_c_0"]}], cases=some_cases({"b c": 1, "b, c": 1}))
+
+    def test_names_of_patients_are_not_meant(self, split):
+        with pytest.raises(DataError, match="expected ids of the data set, found 'a' in train"):
+            split([{"train": ["a"]}])
+
+    def test_synthetic_cases_are_left_out(self, split):
+        fold = {"train": ["a_0", "synth_000001", "b_0_synth_000002"], "val": ["b_0"]}
+        assert ids(split([fold])) == [["a_0"], ["b_0"], []]
+
+    def test_other_unknown_cases_are_an_error(self, split):
+        with pytest.raises(DataError, match="expected ids of the data set, found 'synthetic_1' in val"):
+            split([{"train": ["a_0"], "val": ["synthetic_1"]}])
+
+    def test_a_patient_or_a_case_in_both_parts_is_an_error(self, split):
+        with pytest.raises(DataError, match="expected each patient in one part, found a in train and val"):
+            split([{"train": ["a_0"], "val": ["a_1"]}])
+        with pytest.raises(DataError, match="expected parts that share nothing, found 'a_0' in train and val"):
+            split([{"train": ["a_0"], "val": ["a_0"]}])
+
+    def test_folds_that_were_written_with_synthetic_cases_are_read_back(self, tmp_path):
+        cases = some_cases({f"p ({i})": 2 for i in range(6)})
+        writer = NnunetWriter(tmp_path, ["US"], {"background": 0, "lesion": 1}, ".png")
+        pixels = Sample(np.zeros((8, 8, 1), np.uint8), np.eye(8, dtype=bool))
+        for case in cases:
+            writer.add_real(case.id, case.patient, pixels)
+        writer.add_synthetic("synth_000000", [cases[0].patient, cases[-1].patient], pixels)
+        writer.finish(folds=3)
+        parts = [make_split(cases, file=tmp_path / "splits_final.json", fold=fold) for fold in range(3)]
+        assert [[len(part) for part in split] for split in parts] == [[8, 4, 0]] * 3
+        assert Counter(case.id for split in parts for case in split.val) == Counter(case.id for case in cases)
 
 
 def test_training_cases_are_the_training_part():

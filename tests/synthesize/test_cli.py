@@ -12,7 +12,8 @@ import typer
 from PIL import Image
 
 from softcp_gpu import __version__
-from softcp_gpu.commands import app, read_config
+from softcp_gpu.commands import app
+from softcp_gpu.synthesize.inputs import read_config
 from tests.synthesize import trees
 from tests.synthesize.trees import contents, lines
 
@@ -135,9 +136,10 @@ class TestSynthesize:
     def test_the_sheet_does_not_change_the_set(self, softcp, data, tmp_path):
         for rows in (0, 2):
             softcp("synthesize", data, tmp_path / f"{rows}", "--count", 3, "--sheet", rows)
-        with_sheet = contents(tmp_path / "2")
-        del with_sheet["contact_sheet.png"]
-        assert with_sheet == contents(tmp_path / "0")
+        without, with_sheet = contents(tmp_path / "0"), contents(tmp_path / "2")
+        assert with_sheet.pop("contact_sheet.png")
+        assert with_sheet.pop("report.html") != without.pop("report.html")  # it shows the sheet
+        assert with_sheet == without
 
     def test_bad_files_are_told_on_stderr_with_their_names(self, softcp, data, out):
         (data / "masks" / "a1.png").unlink()
@@ -359,6 +361,7 @@ class TestDemo:
         refused("demo", "--out", tmp_path / "demo", *options, words=options[:1])
 
 
+NEEDED = ["typer", "rich", "scipy", "matplotlib", "jinja2", "jsonschema", "imagehash", "filelock"]
 MISSING = """
 import importlib.abc, sys
 import softcp_gpu
@@ -371,7 +374,7 @@ class Gone(importlib.abc.MetaPathFinder):
 from softcp_gpu.cli import main
 sys.meta_path.insert(0, Gone())
 sys.argv = ["softcp", "--version"]
-for GONE in ("typer", "rich", "scipy", "matplotlib"):  # in the order in which they are imported
+for GONE in ("typer", "rich", "scipy", "matplotlib", "jinja2", "jsonschema", "imagehash", "filelock"):
     try:
         main()
     except SystemExit as end:
@@ -385,7 +388,7 @@ def test_a_missing_package_is_one_line_that_says_what_to_install(tmp_path, root)
     env = {**os.environ, "PYTHONPATH": str(root)}
     said = subprocess.run([sys.executable, "-c", MISSING], cwd=tmp_path, env=env, capture_output=True, text=True)
     told = said.stdout.splitlines()
-    assert [line.split()[0] for line in told] == ["typer", "rich", "scipy", "matplotlib"], said
+    assert [line.split()[0] for line in told] == NEEDED, said
     for line in told:
         name = line.split()[0]
         assert line == f"{name} exit softcp needs {name}. Install it with: pip install 'softcp-gpu[cli]'"

@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 
-from softcp_gpu.data import DataError, manifest
+from softcp_gpu.data import DataError, manifest, run_folder
 from softcp_gpu.types import PlacementRecord
 from tests.synthesize.trees import contents
 
@@ -39,7 +39,7 @@ def refused(out, overwrite=True):
     """The message; nothing at all has changed."""
     before = contents(out.parent)
     with pytest.raises(DataError) as caught:
-        manifest.prepare_folder(out, overwrite)
+        run_folder.prepare_folder(out, overwrite)
     assert contents(out.parent) == before
     assert str(out) in str(caught.value)
     return str(caught.value)
@@ -49,7 +49,7 @@ class TestFolder:
     @pytest.mark.parametrize("overwrite", [False, True])
     def test_a_new_or_empty_folder_is_made(self, tmp_path, overwrite):
         for _ in range(2):
-            manifest.prepare_folder(tmp_path / "a" / "b", overwrite)
+            run_folder.prepare_folder(tmp_path / "a" / "b", overwrite)
             assert contents(tmp_path / "a") == {"b": None}
 
     @pytest.mark.parametrize("overwrite", [False, True])
@@ -66,7 +66,7 @@ class TestFolder:
     def test_a_link_to_nowhere_is_refused(self, tmp_path, overwrite):
         (tmp_path / "out").symlink_to(tmp_path / "nowhere")
         with pytest.raises(DataError, match="out"):
-            manifest.prepare_folder(tmp_path / "out", overwrite)
+            run_folder.prepare_folder(tmp_path / "out", overwrite)
 
     def test_files_are_refused_unless_overwriting(self, out):
         assert "overwrit" in refused(out, overwrite=False)
@@ -74,7 +74,7 @@ class TestFolder:
 
 class TestOverwriting:
     def test_the_earlier_run_goes_and_nothing_else(self, out):
-        manifest.prepare_folder(out, True)
+        run_folder.prepare_folder(out, True)
         assert contents(out) == {"notes.txt": b"notes.txt"}
 
     def test_a_run_that_was_cut_short_goes_too(self, out):
@@ -82,7 +82,7 @@ class TestOverwriting:
         (out / "contact_sheet.png").unlink()
         whole = (out / "samples.jsonl").read_text()
         (out / "samples.jsonl").write_text(whole + '{"id": "synth_000003", "status": "pas')
-        manifest.prepare_folder(out, True)
+        run_folder.prepare_folder(out, True)
         assert contents(out) == {"notes.txt": b"notes.txt"}
 
     def test_what_the_last_sample_had_written_before_the_cut_goes_too(self, out):
@@ -91,14 +91,14 @@ class TestOverwriting:
             (out / folder / "synth_000003.png").write_text("half a sample")
             (out / folder / ".synth_000003.4711.png").write_text("a file that was being written")
         (out / "summary.json").unlink()
-        manifest.prepare_folder(out, True)
+        run_folder.prepare_folder(out, True)
         assert contents(out) == {"notes.txt": b"notes.txt"}
 
     def test_an_empty_record_is_an_earlier_run_as_well(self, tmp_path):
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "samples.jsonl").touch()
         (tmp_path / "out" / "split.json").write_text("{}")
-        manifest.prepare_folder(tmp_path / "out", True)
+        run_folder.prepare_folder(tmp_path / "out", True)
         assert contents(tmp_path / "out") == {}
 
     def test_a_folder_that_no_run_wrote_is_refused(self, out):

@@ -1,6 +1,8 @@
 """Who meets whom: how many samples, from which part of the data, and which two cases make each of them."""
 
+import hashlib
 import json
+import os
 import random
 from collections import Counter
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 import torch
 
 from softcp_gpu.data import LAYOUTS, Case, DataError, find_layout
-from softcp_gpu.synthesize.plan import Pairing, sample_count, sort_out, split_cases
+from softcp_gpu.synthesize.plan import Pairing, sample_count, select_cases, split_cases
 from tests.synthesize import trees
 
 
@@ -110,13 +112,12 @@ class TestSplit:
             split_cases(some_cases(8, patients=2), "5:1:1", 0)
 
 
-class TestSortingOut:
+class TestSelection:
     def test_empty_masks_are_backgrounds_only(self, tmp_path):
         trees.busi(tmp_path)
-        layout = find_layout(tmp_path)
-        usable, sources, problems = sort_out(layout, layout.cases(tmp_path)[0])
-        assert set(ids(usable)) - set(ids(sources)) == {"normal (1)"}
-        assert problems == []
+        chosen = select_cases(find_layout(tmp_path), tmp_path, "all", 0)
+        assert set(ids(chosen.backgrounds)) - set(ids(chosen.sources)) == {"normal (1)"}
+        assert chosen.problems == []
 
     def test_a_slice_without_the_organ_gives_but_does_not_receive(self, tmp_path):
         trees.kits2d(tmp_path)
@@ -124,20 +125,59 @@ class TestSortingOut:
         mask[trees.organ()] = 0
         mask[trees.lesion(0)] = trees.RED
         trees.put(tmp_path / "masks" / "10030_100.png", mask)
-        layout = LAYOUTS["kits2d"]
-        usable, sources, _ = sort_out(layout, layout.cases(tmp_path)[0])
-        assert "10030_100" not in ids(usable)
-        assert "10030_100" in ids(sources)
+        chosen = select_cases(LAYOUTS["kits2d"], tmp_path, "all", 0)
+        assert "10030_100" not in ids(chosen.backgrounds)
+        assert "10030_100" in ids(chosen.sources)
 
     def test_a_bad_mask_is_a_problem_with_its_name(self, tmp_path):
         trees.pairs(tmp_path)
         trees.truncate(tmp_path / "masks" / "a1.png")
         trees.put(tmp_path / "masks" / "a2.png", np.full((64, 64), 7, np.uint8))
-        layout = LAYOUTS["pairs"]
-        usable, _, problems = sort_out(layout, layout.cases(tmp_path)[0])
-        assert ids(usable) == ["a0", "a3", "a4"]
-        assert [problem.path.name for problem in problems] == ["a1.png", "a2.png"]
-        assert all(problem.path.name in problem.reason for problem in problems)
+        chosen = select_cases(LAYOUTS["pairs"], tmp_path, "all", 0)
+        assert ids(chosen.train) == ids(chosen.backgrounds) == ["a0", "a3", "a4"]
+        assert [problem.path.name for problem in chosen.problems] == ["a1.png", "a2.png"]
+        assert all(problem.path.name in problem.reason for problem in chosen.problems)
+
+    @pytest.mark.parametrize("threads", [1, 4])
+    def test_what_is_known_of_every_file(self, tmp_path, threads):
+        trees.isic(tmp_path)
+        seen = []
+        layout = find_layout(tmp_path)
+        chosen = select_cases(layout, tmp_path, "auto", 0, threads=threads, on_case=seen.append)
+        assert seen == [9] * 9
+        assert [line["part"] for line in chosen.lines] == ["train"] * 5 + ["val"] * 2 + ["test"] * 2
+        for line in chosen.lines:
+            for name, file in line["files"].items():
+                content = (tmp_path / name).read_bytes()
+                assert file == {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+            assert ("lesions" in line) == (line["part"] == "train")
+            assert line["phash"]
+        mask = trees.lesion(0)
+        assert chosen.lines[0]["label_pixels"] == {"0": (~mask).sum(), "1": mask.sum()}
+        [lesion] = chosen.lines[0]["lesions"]
+        middle = (np.argwhere(mask).mean(0) + 0.5) / 64
+        assert lesion == {"classes": [1], "pixels": mask.sum(), "mm": None, "center": pytest.approx(middle, abs=1e-4)}
+
+    def test_the_labels_of_what_is_held_out_are_not_read(self, tmp_path):
+        trees.isic(tmp_path)
+        for path in tmp_path.glob("ISIC-2017_Test*GroundTruth/*"):
+            path.write_bytes(b"")
+        assert select_cases(find_layout(tmp_path), tmp_path, "auto", 0).problems == []
+
+    def test_a_file_that_changes_later_is_refused_even_if_its_size_stays(self, tmp_path):
+        trees.pairs(tmp_path)
+        chosen = select_cases(LAYOUTS["pairs"], tmp_path, "all", 0)
+        case = chosen.train[0]
+        assert set(chosen.inputs.hashes(case)) == {"images/a0.png", "masks/a0.png"}
+        content = case.image.read_bytes()
+        os.utime(case.image, ns=(0, 0))
+        assert chosen.inputs.hashes(case)  # touched, and the same
+        case.image.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        with pytest.raises(DataError, match=r"a0\.png: expected the content that it had"):
+            chosen.inputs.hashes(case)
+        case.image.unlink()
+        with pytest.raises(DataError, match=r"a0\.png: expected the file that was there"):
+            chosen.inputs.hashes(case)
 
 
 class TestPairing:

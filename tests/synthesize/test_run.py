@@ -23,7 +23,7 @@ from tests.synthesize import trees
 from tests.synthesize.trees import contents, lines
 
 COUNT = 6
-RECORDS = {"samples.jsonl", "summary.json", "split.json"}
+RECORDS = {"run.json", "inputs.jsonl", "samples.jsonl", "summary.json", "split.json"}
 LOSSLESS = {"pairs", "busi", "lgg", "kits2d", "ph2"}
 HARD = {"object_transform": None, "k_erode": 0, "k_dilate": 0}
 
@@ -215,11 +215,11 @@ class TestOutput:
         told = []
         trees.pairs(tmp_path / "data")
         summary = synthesize(
-            tmp_path / "data", tmp_path / "out", count=4, on_sample=lambda s, shown: told.append((s.requested, shown))
+            tmp_path / "data", tmp_path / "out", count=4, on_sample=lambda s, record: told.append((s.requested, record))
         )
-        assert [shown.number for _, shown in told] == list(range(4))
+        assert [record for _, record in told] == lines(tmp_path / "out")
+        assert [record["number"] for _, record in told] == list(range(4))
         assert {requested for requested, _ in told} == {4}
-        assert all(shown.status == "pasted" and shown.pasted is not None for _, shown in told)
         assert summary.requested == 4
 
     @pytest.mark.parametrize(("ratio", "expected"), [("5:1", 1), ("1:1", 5), ("1:2", 10)])
@@ -347,7 +347,7 @@ class TestLeakage:
         first = contents(out)
         synthesize(tmp_path / "data", out, count=4, split=str(out / "split.json"), seed=3, overwrite=True)
         again = contents(out)
-        assert all(again[name] == content for name, content in first.items() if name != "summary.json")
+        assert all(again[name] == content for name, content in first.items() if name not in ("summary.json", "run.json"))
 
     def test_each_background_serves_once_before_one_serves_twice(self, tmp_path):
         made = run(trees.pairs, tmp_path, count=15)
@@ -492,8 +492,8 @@ class TestBadFiles:
         assert all(record["tries"][0]["background"] == "a4" for record in failed)
 
     def test_a_run_that_is_stopped_leaves_whole_lines(self, tmp_path):
-        def stop(summary, shown):
-            if shown.number == 2:
+        def stop(summary, record):
+            if record["number"] == 2:
                 raise KeyboardInterrupt
 
         trees.pairs(tmp_path / "data")
@@ -509,8 +509,12 @@ class TestBadFiles:
     def test_a_full_disk_stops_the_run(self, tmp_path, monkeypatch):
         """No other pair would do better, so it is no bad file among others."""
 
-        def full(*_):
-            raise OSError(errno.ENOSPC, "No space left on device")
+        replace = os.replace
+
+        def full(source, target):
+            if "synth_" in str(target):
+                raise OSError(errno.ENOSPC, "No space left on device")
+            replace(source, target)
 
         trees.pairs(tmp_path / "data")
         monkeypatch.setattr(os, "replace", full)

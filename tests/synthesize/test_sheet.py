@@ -31,7 +31,7 @@ def pictures_of(samples):
 def shown(number, background, source):
     region = None if background.region is None else background.region | background.lesion
     pasted = paste_pair(partial(make_augmentation, {}), background, source, region, number, torch.device("cpu"))
-    return Shown(number, pasted.status, background, pasted)
+    return Shown(number, background, pasted)
 
 
 def panels(path, rows):
@@ -106,12 +106,8 @@ def test_even_images_and_full_masks(tmp_path):
     assert (tmp_path / "sheet.png").is_file()
 
 
-def test_samples_without_a_result_are_passed_over(tmp_path):
-    failed = Shown(0, "no_legal_place", case(0), None)
-    draw_sheet(tmp_path / "both.png", pictures_of([failed, shown(1, case(1), case(2))]), "one of two")
-    draw_sheet(tmp_path / "one.png", pictures_of([shown(1, case(1), case(2))]), "one of two")
-    assert (tmp_path / "both.png").read_bytes() == (tmp_path / "one.png").read_bytes()
-    draw_sheet(tmp_path / "none.png", pictures_of([failed]), "none")
+def test_a_sheet_without_a_sample(tmp_path):
+    draw_sheet(tmp_path / "none.png", [], "none")
     assert (tmp_path / "none.png").is_file()
 
 

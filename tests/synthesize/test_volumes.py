@@ -10,6 +10,7 @@ from PIL import Image
 from softcp_gpu import phantoms
 from softcp_gpu.data import find_layout, read_grid, read_volume, same_grid
 from softcp_gpu.synthesize import synthesize
+from softcp_gpu.synthesize.again import open_run
 from tests.data import volumes
 from tests.synthesize.trees import lines
 
@@ -85,11 +86,17 @@ def synthetic(root, out):
     return layout, [(r, old[r["background"]["id"]], new[r["id"].removeprefix("synth_")]) for r in records]
 
 
+def shown_of(out):
+    """The samples of a run, pasted again."""
+    maker = open_run(out).maker()
+    return [maker.show(record) for record in lines(out) if record["files"]]
+
+
 @pytest.mark.parametrize("name", SETS)
 def test_every_file_keeps_grid_type_and_all_values_outside_the_soft_mask(name, tmp_path):
     root, out = SETS[name](tmp_path / "data"), tmp_path / "out"
-    seen = []
-    summary = synthesize(root, out, count=3, config={"k_dilate": 4}, on_sample=lambda _, shown: seen.append(shown))
+    summary = synthesize(root, out, count=3, config={"k_dilate": 4})
+    seen = shown_of(out)
     assert summary.layout == name
     assert summary.written == 3
     assert summary.problems == []
@@ -203,7 +210,7 @@ def test_bad_cases_are_told_and_the_run_goes_on(tmp_path):
     volumes.put(root / "case_00003" / "segmentation.nii.gz", labels, spacing=(1.0, 1.0, 1.0))
     volumes.put(root / "case_00004" / "segmentation.nii.gz", (labels > 0).astype(np.uint8))  # healthy: a background
     seen = []
-    summary = synthesize(root, tmp_path / "out", count=6, on_sample=lambda _, shown: seen.append(shown.status))
+    summary = synthesize(root, tmp_path / "out", count=6, on_sample=lambda _, record: seen.append(record["status"]))
     assert seen == ["pasted"] * 6
     told = {problem.path.parent.name: str(problem) for problem in summary.problems}
     assert set(told) == {"case_00001", "case_00002", "case_00003"}
@@ -295,8 +302,8 @@ def test_slope_and_intercept_of_a_nifti_file_stay_and_so_do_its_integers(tmp_pat
         content = bytearray(gzip.decompress(path.read_bytes()))
         content[112:120] = np.array(scale, np.float32).tobytes()
         path.write_bytes(gzip.compress(bytes(content)))
-    seen = []
-    synthesize(root, out, count=1, on_sample=lambda _, shown: seen.append(shown))
+    synthesize(root, out, count=1)
+    seen = shown_of(out)
     _, [(_, before, after)] = synthetic(root, out)
     a, b = (gzip.decompress(case.image.read_bytes()) for case in (before, after))
     assert a[:348] == b[:348]
@@ -502,11 +509,9 @@ def test_thick_slices_of_a_real_scan_are_not_bled_across(real_data, tmp_path):
         for copy in ("a", "b"):
             kind = name.split("_")[1]
             (root / f"{copy}_{kind}.nrrd").write_bytes((folder / f"{name}.nrrd").read_bytes())
-    seen = []
     config = {"k_dilate": 4, "k_erode": 0, "object_transform": None}
-    synthesize(root, out, count=2, config=config, on_sample=lambda _, shown: seen.append(shown))
-    for shown in seen:
-        assert shown.status == "pasted"
+    assert synthesize(root, out, count=2, config=config).written == 2
+    for shown in shown_of(out):
         spacing = shown.background.grid.spacing_mm
         assert spacing[0] > 4 > spacing[1]
         soft, lesion = shown.pasted.soft_mask > 0, shown.pasted.sample.lesion & ~shown.background.lesion

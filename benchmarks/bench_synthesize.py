@@ -1,0 +1,93 @@
+"""Offline synthesis on the CPU: samples on disk per second, beside reading and writing alone and an OpenCV script.
+
+    python -m benchmarks.bench_synthesize OUT.json
+
+Every figure is seconds per sample. "run": all of it, from its start to its end; "steady state": without the first
+quarter of the samples, and so without looking at the data set and starting workers; "CPU time": of one process,
+likewise, which other programs on the machine disturb least. The programs take turns, round after round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import subprocess
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks import common, offline, schema
+
+
+def measure(
+    kind: offline.Kind, folder: Path, cases: int, count: int, workers: int, rounds: int
+) -> list[dict[str, Any]]:
+    """The lines of one data set: three groups of three programs."""
+    data = folder / "data"
+    offline.write_set(data, kind, cases)
+    taken: dict[tuple[str, str], list[float]] = defaultdict(list)
+    alone = count // workers  # one process takes as much longer
+    groups = (
+        f"synthesize, {kind}, run of {count} samples from {cases} cases, {workers} workers",
+        f"synthesize, {kind}, steady state, {workers} workers",
+        f"synthesize, {kind}, CPU time",
+    )
+    for number in range(rounds):
+        for turn, who in enumerate(offline.PROGRAMS):
+            many = offline.timed_alone(who, data, folder / f"out_{number}_{turn}", count, workers)
+            one = offline.timed_alone(who, data, folder / f"alone_{number}_{turn}", alone, 1)
+            for group, seconds in zip(groups, (many.run, many.steady, one.cpu), strict=True):
+                taken[group, who].append(seconds)
+    return [common.entry(group, who, taken[group, who]) for group in groups for who in offline.PROGRAMS]
+
+
+def run(kinds: list[offline.Kind], cases: int, count: int, workers: int, rounds: int) -> dict[str, Any]:
+    """A results file."""
+    entries = []
+    for kind in kinds:
+        with tempfile.TemporaryDirectory() as folder:
+            entries += measure(kind, Path(folder), cases, count, workers, rounds)
+    return schema.check(
+        {
+            "schema": schema.SCHEMA,
+            "machine": {**common.machine(), "threads": 1},  # of torch, in each process
+            "date": datetime.date.today().isoformat(),
+            "commit": _commit(),
+            "entries": entries,
+        }
+    )
+
+
+def _commit() -> str | None:
+    command = ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_synthesize", description="Offline synthesis.")
+    parser.add_argument("out", type=Path, help="results file to write")
+    parser.add_argument("--cases", type=int, default=64, help="real cases in the data set")
+    parser.add_argument("--count", type=int, default=400, help="samples of a run")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--size", type=int, nargs="+", default=[256, 512], help="of the images")
+    chosen = parser.parse_args(arguments)
+    kinds = [kind for kind in offline.KINDS if kind.size in chosen.size]
+    results = run(kinds, chosen.cases, chosen.count, chosen.workers, chosen.rounds)
+    chosen.out.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+    for line in results["entries"]:
+        per_second = 1 / line["median_s"]
+        print(f"{line['group']}: {line['who']}: {line['median_s'] * 1e3:.1f} ms, {per_second:.1f} samples a second")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,220 @@
+"""Who makes the samples: this process, or worker processes beside it. What they make is the same.
+
+An engine gives the records in the order of their numbers, however its workers finish, and has a bounded number of
+samples in hand. It may die at any moment: a sample is whole once its record is written.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from typing import Any
+
+import torch
+
+from softcp_gpu.data import DataError, run_folder
+from softcp_gpu.synthesize.job import Job
+from softcp_gpu.synthesize.sample import SampleMaker
+
+Record = dict[str, Any]
+AHEAD = 4  # batches in hand per worker: what is slow now and then leaves the others something to do
+LIVES = 3  # times that a batch may end its worker
+
+
+class WorkerError(RuntimeError):
+    """Workers die, and starting others does not help."""
+
+
+class Worker:
+    """Makes samples, several at a time: while one is read or written another is computed.
+
+    Args:
+        job: the run.
+        at_once: how many samples to have in hand.
+    """
+
+    def __init__(self, job: Job, at_once: int) -> None:
+        self.maker = job.maker()
+        self.at_once = at_once
+
+    def make(self, numbers: Sequence[int]) -> list[Record]:
+        """The records of some samples, in their order."""
+        return make_batch(self.maker, numbers, self.at_once)
+
+
+def make_batch(maker: SampleMaker, numbers: Sequence[int], at_once: int) -> list[Record]:
+    """Makes samples side by side in threads; torch, codecs and hashes let go of Python's lock."""
+    if at_once == 1 or len(numbers) == 1:
+        return [maker.make(number) for number in numbers]
+    with ThreadPoolExecutor(min(at_once, len(numbers))) as pool:
+        return list(pool.map(maker.make, numbers))
+
+
+def batches(numbers: range, size: int) -> Iterator[range]:
+    """Parts of a range.
+
+    Example:
+        >>> list(batches(range(3, 8), 2))
+        [range(3, 5), range(5, 7), range(7, 8)]
+    """
+    for first in range(numbers.start, numbers.stop, size):
+        yield range(first, min(first + size, numbers.stop))
+
+
+def in_this_process(job: Job, numbers: range, batch: int) -> Iterator[Record]:
+    """Makes the samples here."""
+    worker = Worker(job, batch)
+    for part in batches(numbers, batch):
+        yield from worker.make(part)
+
+
+def in_processes(job: Job, numbers: range, workers: int, batch: int) -> Iterator[Record]:
+    """Makes the samples in worker processes; one that dies is replaced, and what it had in hand is made again.
+
+    Which batch ended a worker is not known, as all workers end with the first. What was in hand twice is therefore made
+    one batch after the other: then only the one to blame can end its worker.
+
+    Raises:
+        WorkerError: the same batch ended its worker again and again.
+    """
+    todo = batches(numbers, batch)
+    pending: deque[_Pending] = deque()
+    crew = _Crew(job, workers, batch)
+    try:
+        while True:
+            while len(pending) < AHEAD * workers and (part := next(todo, None)) is not None:
+                pending.append(_Pending(part))
+            if not pending:
+                return
+            suspected = any(one.deaths >= LIVES - 1 for one in pending)
+            try:
+                for one in [pending[0]] if suspected else pending:
+                    one.begin(crew)  # a worker may have died while the last samples were recorded
+                records = pending[0].result()
+            except BrokenProcessPool as error:
+                crew.stop()
+                for one in pending:
+                    one.end(error)
+                crew = _Crew(job, workers, batch)
+                continue
+            pending.popleft()
+            yield from records
+    finally:
+        crew.stop()
+
+
+@dataclass
+class _Pending:
+    """A batch in hand."""
+
+    numbers: range
+    future: Future[list[Record]] | None = None
+    deaths: int = 0  # of a worker while this was in hand
+
+    def begin(self, crew: _Crew) -> None:
+        """Has it made, unless it is being made or is there."""
+        if self.future is None:
+            self.future = crew.make(self.numbers)
+
+    def result(self) -> list[Record]:
+        """Waits for it."""
+        assert self.future is not None
+        return self.future.result()
+
+    def end(self, error: Exception) -> None:
+        """A worker died: what is not there is to be made again."""
+        if self.future is None or (self.future.done() and not self.future.cancelled() and not self.future.exception()):
+            return
+        self.future = None
+        self.deaths += 1
+        if self.deaths >= LIVES:
+            last = f" to {self.numbers[-1]}" if len(self.numbers) > 1 else ""
+            raise WorkerError(
+                f"a worker process ended {LIVES} times in a row while making sample {self.numbers[0]}{last}: expected "
+                "it to live (is there enough memory? fewer --workers need less)"
+            ) from error
+
+
+class _Crew:
+    """Worker processes that end at once when they are told to, or when this process is gone."""
+
+    def __init__(self, job: Job, workers: int, at_once: int) -> None:
+        # Not forked: torch's threads do not survive that. A server that has imported torch once is forked instead.
+        ways = multiprocessing.get_all_start_methods()
+        context = multiprocessing.get_context("forkserver" if "forkserver" in ways else "spawn")
+        if hasattr(context, "set_forkserver_preload"):
+            context.set_forkserver_preload([__name__])
+        self._out = job.out
+        self._told, self._tell = context.Pipe(duplex=False)
+        self._pool = ProcessPoolExecutor(workers, context, initializer=_start, initargs=(job, at_once, self._told))
+
+    def make(self, numbers: range) -> Future[list[Record]]:
+        """Has a batch made."""
+        with _uninterrupted():
+            return self._pool.submit(_make, numbers)
+
+    def stop(self) -> None:
+        """Ends the workers, also in the middle of a sample, which is then as if it had not been begun."""
+        self._tell.close()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._told.close()
+        with suppress(DataError):  # a folder that has become read-only: there is another error to tell
+            run_folder.remove_temporary(self._out)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Signals are handled after it: a pool that is left in the middle of a start forgets the worker.
+
+    Processes that are started in it never see Ctrl-C, also while they get ready: who runs them decides.
+    """
+    late: list[int] = []
+    handlers = {}
+    if threading.current_thread() is threading.main_thread():
+        known = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not None]
+        handlers = {number: signal.signal(number, lambda number, frame: late.append(number)) for number in known}
+    resource_tracker.ensure_running()  # it lets signals through again
+    blocked = {signal.SIGINT} if hasattr(signal, "pthread_sigmask") else set()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked) if blocked else set()
+    try:
+        yield
+    finally:
+        if blocked:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in late:
+            signal.raise_signal(number)
+
+
+class _Here:
+    """What the functions of a worker process share."""
+
+    make: Callable[[Sequence[int]], list[Record]]
+
+
+def _start(job: Job, at_once: int, told: Connection) -> None:
+    """In a worker process: gets ready."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who runs it decides when to stop
+    torch.set_num_threads(1)
+    threading.Thread(target=_die_when, args=(told,), daemon=True).start()
+    _Here.make = Worker(job, at_once).make
+
+
+def _die_when(told: Connection) -> None:
+    told.poll(None)  # until it is closed: by the process that began the run, or by its end
+    os._exit(1)
+
+
+def _make(numbers: Sequence[int]) -> list[Record]:
+    return _Here.make(numbers)

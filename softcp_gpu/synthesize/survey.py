@@ -1,0 +1,197 @@
+"""One look at every file of a data set before a run: what is in it, and a hash by which a later change is noticed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from softcp_gpu.data import Case, DataError, Layout, Problem, Split, manifest
+from softcp_gpu.data.cut import components
+from softcp_gpu.data.volume_labels import ids_in
+from softcp_gpu.synthesize.duplicates import fingerprint
+from softcp_gpu.synthesize.pair import LESION, REGION
+
+
+class Stamp(NamedTuple):
+    """By which a file is known: as long as size and time are the same it is not read again to hash it."""
+
+    sha256: str
+    bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The files that a run is made from, as they were when it began."""
+
+    root: Path
+    stamps: Mapping[str, Stamp]  # by path below the root
+
+    def hashes(self, case: Case) -> dict[str, str]:
+        """The content hash of each file of a case, all of them checked to be what they were.
+
+        Raises:
+            DataError: a file has changed, or is gone.
+        """
+        found = {}
+        for path in files_of(case):
+            name = relative(path, self.root)
+            known = self.stamps[name]
+            try:
+                same = _size_and_time(path) == known[1:] or manifest.sha256(path) == known.sha256
+            except OSError as error:
+                raise DataError(path, "the file that was there when the run began", str(error.strerror)) from error
+            if not same:
+                raise DataError(path, "the content that it had when the run began", "another one")
+            found[name] = known.sha256
+        return found
+
+
+class Look(NamedTuple):
+    """What was found of a case."""
+
+    line: dict[str, Any]  # of `inputs.jsonl`
+    stamps: dict[str, Stamp]
+    problem: Problem | None
+
+
+def survey(
+    layout: Layout, root: Path, parts: Split, unused: Sequence[Case], threads: int, on_case: Callable[[], None]
+) -> list[Look]:
+    """Looks at every case; labels are read of the training part alone, pixels only if there is a part to leak into.
+
+    Args:
+        layout: of the data set.
+        root: the data set's folder.
+        parts: its division.
+        unused: the cases in no part.
+        threads: how many files to read at once.
+        on_case: called after each case.
+
+    Returns:
+        The looks, in the order train, val, test, unused.
+    """
+    groups = {**parts._asdict(), "unused": unused}
+    todo = [(case, part) for part, cases in groups.items() for case in cases]
+    held_out = len(todo) > len(parts.train)
+    look = partial(_look, layout, root, held_out)
+    looks = []
+    with ThreadPoolExecutor(threads) as pool:
+        for found in pool.map(lambda one: look(*one), todo):
+            looks.append(found)
+            on_case()
+    return looks
+
+
+def _look(layout: Layout, root: Path, held_out: bool, case: Case, part: str) -> Look:
+    line: dict[str, Any] = {"schema": manifest.SCHEMA, "id": case.id, "patient": case.patient, "part": part}
+    stamps: dict[str, Stamp] = {}
+    problem = None
+    try:
+        stamps = {relative(path, root): stamp(path) for path in files_of(case)}
+    except OSError as error:
+        problem = Problem(case.image, f"expected a file that can be read, found {error.strerror}")
+    line["files"] = {name: {"sha256": known.sha256, "bytes": known.bytes} for name, known in stamps.items()}
+    line["phash"] = None
+    try:
+        if part == "train" and problem is None:
+            line |= _labels(layout, case)
+        if held_out and problem is None:
+            line["phash"] = fingerprint(layout.pixels(case))
+    except DataError as error:
+        problem = Problem(Path(error.args[0]), str(error))
+    return Look(line, stamps, problem)
+
+
+def _labels(layout: Layout, case: Case) -> dict[str, Any]:
+    layout.check_header(case)
+    lesion, region, ids = layout.marks(case)
+    spacing = layout.spacing_mm(case)
+    return {
+        "shape": list(lesion.shape),
+        "spacing_mm": None if spacing is None else list(spacing),
+        "background": region is None or bool(region.any()),
+        "source": bool(lesion.any()),
+        "label_pixels": label_pixels(lesion, region, ids),
+        "lesions": lesions_of(lesion, ids, spacing),
+    }
+
+
+def label_pixels(lesion: np.ndarray, region: np.ndarray | None, ids: np.ndarray | None) -> dict[str, int]:
+    """How many pixels each class id has; where there are none a lesion is 1 and a region 2.
+
+    Example:
+        >>> label_pixels(np.array([[True, False]]), None, None)
+        {'0': 1, '1': 1}
+    """
+    if ids is None:  # counted without the sorting that class ids take
+        of_lesion, of_region = int(lesion.sum()), 0 if region is None else int((region > lesion).sum())
+        counts = {0: lesion.size - of_lesion - of_region, LESION: of_lesion, REGION: of_region}
+        return {str(value): count for value, count in counts.items() if count}
+    values, numbers = np.unique(ids, return_counts=True)
+    return {str(value): count for value, count in zip(values.tolist(), numbers.tolist(), strict=True)}
+
+
+def lesions_of(lesion: np.ndarray, ids: np.ndarray | None, spacing: Sequence[float] | None) -> list[dict[str, Any]]:
+    """Class, size and place of each lesion, a connected component; see `lesion_facts`."""
+    return [lesion_facts(part, box, lesion.shape, ids, spacing) for box, part in components(lesion)]
+
+
+def lesion_facts(
+    part: np.ndarray,
+    box: Sequence[slice],
+    frame: Sequence[int],
+    ids: np.ndarray | None,
+    spacing: Sequence[float] | None,
+) -> dict[str, Any]:
+    """Class, size and place of one lesion.
+
+    Args:
+        part: (*box) bool, where in its box it is; one pixel or more.
+        box: where the box is.
+        frame: the lengths of the image.
+        ids: (*frame) class ids, or None.
+        spacing: mm per axis, or None.
+
+    Returns:
+        `classes`, `pixels`, `mm` (area or volume in mm^n, or None), `center` (share of the frame along each axis).
+    """
+    pixels = int(part.sum())
+    middle = [float(line.mean()) + (side.start or 0) + 0.5 for line, side in zip(np.nonzero(part), box, strict=True)]
+    return {
+        "classes": [1] if ids is None else sorted(ids_in(ids[tuple(box)][part])),
+        "pixels": pixels,
+        "mm": None if spacing is None else float(f"{pixels * float(np.prod(spacing)):.6g}"),
+        "center": [round(x / length, 4) for x, length in zip(middle, frame, strict=True)],
+    }
+
+
+def stamp(path: Path) -> Stamp:
+    """By what a file, or a folder with a DICOM series, is known again."""
+    return Stamp(manifest.sha256(path), *_size_and_time(path))
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    """Bytes and time of the last change, of all files together in a folder."""
+    found = [file.stat() for file in path.iterdir()] if path.is_dir() else [path.stat()]
+    return sum(file.st_size for file in found), max((file.st_mtime_ns for file in found), default=0)
+
+
+def files_of(case: Case) -> Iterator[Path]:
+    """Every file of a case, or folder with a DICOM series, once."""
+    region = () if case.region is None else (case.region,)
+    for path in dict.fromkeys((case.image, *case.channels, *case.masks, *region)):
+        yield path
+        if path.suffix.lower() == ".mhd":  # a header, and the voxels in a file beside it
+            yield from (beside for end in (".raw", ".zraw") if (beside := path.with_suffix(end)).is_file())
+
+
+def relative(path: Path, root: Path) -> str:
+    """A path below the data set's folder, with slashes."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
