@@ -19,6 +19,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchmarks import common, offline, schema
 
 
@@ -46,6 +48,7 @@ def measure(
 
 def run(kinds: list[offline.Kind], cases: int, count: int, workers: int, rounds: int) -> dict[str, Any]:
     """A results file."""
+    torch.set_num_threads(1)  # as in the processes that are timed
     entries = []
     for kind in kinds:
         with tempfile.TemporaryDirectory() as folder:
@@ -53,7 +56,7 @@ def run(kinds: list[offline.Kind], cases: int, count: int, workers: int, rounds:
     return schema.check(
         {
             "schema": schema.SCHEMA,
-            "machine": {**common.machine(), "threads": 1},  # of torch, in each process
+            "machine": common.machine(),
             "date": datetime.date.today().isoformat(),
             "commit": _commit(),
             "entries": entries,

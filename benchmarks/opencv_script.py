@@ -65,7 +65,7 @@ def transform(image: np.ndarray, lesion: np.ndarray, rng: np.random.Generator) -
     image = image.astype(np.float32)
     for op in rng.choice(["none", "gamma", "noise", "blur"], 2):
         if op == "gamma":
-            image = 255 * (image / 255) ** np.float32(np.exp(rng.uniform(np.log(0.7), np.log(1.5))))
+            image = 255 * (np.maximum(image, 0) / 255) ** np.float32(np.exp(rng.uniform(np.log(0.7), np.log(1.5))))
         elif op == "noise":
             image = image + 255 * rng.uniform(0, 0.05) * rng.standard_normal(image.shape, np.float32)
         elif op == "blur":

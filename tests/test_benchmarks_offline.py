@@ -45,6 +45,12 @@ def test_reading_and_writing_alone_leaves_the_backgrounds_as_they_are(data, tmp_
             assert np.array_equal(read_image(path), read_image(cases[number % 4]))
 
 
+def test_samples_that_are_missing_are_told(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(opencv_script, "PAIRS", 0)  # tries
+    with pytest.raises(ValueError, match=f"expected {COUNT} samples, found 0"):
+        run(offline.SCRIPT, data, tmp_path / "out")
+
+
 @pytest.mark.parametrize("organ", [False, True])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_script_adds_a_lesion_and_changes_the_image_around_it_alone(organ, channels, tmp_path):

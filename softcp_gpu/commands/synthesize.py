@@ -31,6 +31,12 @@ from softcp_gpu.synthesize.save import FORMATS
 _MIB = 1 << 20
 
 
+def _cores(engine: str) -> int:
+    if engine != ENGINES[0]:
+        raise ValueError(f"workers: expected 1 or more, as a cluster's cores are not counted ({engine}), found 0")
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @app.command("synthesize")
 def synthesize_command(
     data: Data,
@@ -92,7 +98,7 @@ def synthesize_command(
             region=region,
             bank=bank,
             format=format,
-            workers=workers or len(os.sched_getaffinity(0)),
+            workers=workers or _cores(engine),
             batch_size=batch_size,
             engine=engine,
             overwrite=overwrite,

@@ -14,8 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from softcp_gpu.commands.app import app, console, errors, refused
 from softcp_gpu.commands.show import SHOWN_PROBLEMS
 from softcp_gpu.data import Problem, manifest
-from softcp_gpu.synthesize.replay import replay
-from softcp_gpu.synthesize.verify import OnStep, verify
+from softcp_gpu.synthesize.checking.replay import replay
+from softcp_gpu.synthesize.checking.verify import OnStep, verify
 
 Out = Annotated[Path, typer.Argument(help="Folder of a synthetic set.", show_default=False)]
 Data = Annotated[

@@ -20,8 +20,9 @@ _FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 _MODES_8_BIT = MappingProxyType(
     {"1": "L", "L": "L", "LA": "LA", "P": "RGB", "PA": "RGBA", "RGB": "RGB", "RGBA": "RGBA"}
 )
-_TIFF_BITS, _TIFF_PLANES, _TIFF_SAMPLE_FORMAT = 258, 284, 339
+_TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_PLANES, _TIFF_SAMPLE_FORMAT = 258, 262, 284, 339
 _SEPARATE, _UNSIGNED = 2, 1
+_MANY = 100
 _PLAIN_PNG = ((8, 0), (8, 2))  # bit depth and colour type: grey and RGB of bytes, which most files are
 
 
@@ -105,13 +106,25 @@ def _checked_bits(path: Path, image: Image.Image) -> int:
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and image.width * image.height > limit:
         raise DataError(path, f"at most {limit} pixels (PIL.Image.MAX_IMAGE_PIXELS)", f"{image.height} x {image.width}")
-    if image.format in ("PNG", "TIFF") and (frames := getattr(image, "n_frames", 1)) > 1:
-        raise DataError(path, "one image", f"a stack of {frames}")
+    if (frames := _frames(image)) > 1:
+        raise DataError(path, "one image", f"a stack of {frames}{' or more' * (frames == _MANY)}")
     if image.format == "TIFF":
         return _tiff_bits(path, image)
     if image.format == "PNG" and _png_header(path)[0] == 16:
         return 16
     return 1 if image.mode == "1" else 8
+
+
+def _frames(image: Image.Image) -> int:
+    """How many images a file holds, up to `_MANY`: Pillow counts those of a TIFF in the square of their number."""
+    if image.format != "TIFF":
+        return getattr(image, "n_frames", 1) if image.format == "PNG" else 1
+    for frame in range(1, _MANY):
+        try:
+            image.seek(frame)
+        except EOFError:
+            return frame
+    return _MANY
 
 
 def _tiff_bits(path: Path, image: Image.Image) -> int:
@@ -120,6 +133,8 @@ def _tiff_bits(path: Path, image: Image.Image) -> int:
     if bits not in (1, 2, 4, 8, 16) or kinds != {_UNSIGNED}:
         kind = "unsigned" if kinds == {_UNSIGNED} else "signed or float"
         raise DataError(path, "unsigned samples with 8 or 16 bits", f"{kind} samples with {bits} bits")
+    if _TIFF_PHOTOMETRIC not in tags:  # Pillow would take 0 for white, and give a mask inside out
+        raise DataError(path, "a TIFF that says what its values mean (PhotometricInterpretation)", "no such tag")
     return 16 if bits == 16 else 1 if image.mode == "1" else 8
 
 

@@ -21,7 +21,7 @@ class Layout(ABC):
     expects: ClassVar[str]
     """The layout in one line, for error messages and help texts."""
     descriptions: ClassVar[tuple[str, ...]] = ()
-    """Names of files that `save` keeps beside the cases."""
+    """Names of files that `save` and `describe` keep beside the cases."""
 
     @abstractmethod
     def fits(self, folder: Path) -> bool:
@@ -130,6 +130,13 @@ class Layout(ABC):
         Raises:
             DataError: a shape, a type or an id does not fit, or a file cannot be written; then none of them is there.
         """
+
+    def describe(self, out_root: Path, root: Path) -> None:  # noqa: B027 - most layouts keep nothing
+        """Write what the layout keeps beside the cases of a new data set, as the one in `root` has it."""
+
+    def undescribed(self) -> Self:
+        """Return the same layout, with a `save` that leaves `describe` to be called: many may save at once then."""
+        return self
 
     @abstractmethod
     def with_roles(self, lesion: Sequence[int] | None = None, region: Sequence[int] | None = None) -> Self:

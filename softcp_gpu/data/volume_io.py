@@ -126,10 +126,8 @@ def read_header(path: Path | str) -> Header:
         raise DataError(path, f"a folder, or a suffix of {', '.join(VOLUME_SUFFIXES)}", repr(path.suffix))
     with _simple_itk(path, _WHOLE) as sitk:
         reader = sitk.ImageFileReader()
-        if path.is_dir():
-            files = series_files(sitk, path)
-        else:
-            files, _ = [path], read_stored(path)
+        files = series_files(sitk, path) if path.is_dir() else [path]
+        if not path.is_dir():
             reader.SetImageIO(_reader_of(sitk, path))
         reader.SetFileName(str(files[0]))
         reader.ReadImageInformation()
@@ -149,10 +147,11 @@ def read_header(path: Path | str) -> Header:
 
 
 def _reader_of(sitk: Any, path: Path) -> str:
-    """The reader of the suffix; what a file of another format is, SimpleITK finds by trying, but nobody checked it."""
-    found, expected = sitk.ImageFileReader.GetImageIOFromFileName(str(path)), _READERS[suffix(path)]
-    if found not in ("", expected):
-        raise DataError(path, f"a file of the format {suffix(path)}", f"one for {found}")
+    """The reader of the suffix. SimpleITK tries others too, and guesses; but nobody checked what these would read."""
+    checked = read_stored(path) is not None
+    found = sitk.ImageFileReader.GetImageIOFromFileName(str(path))
+    if found and not (checked and found == _READERS[suffix(path)]):
+        raise DataError(path, f"a header of the format {suffix(path)}", f"another, which {found} would take")
     return found
 
 

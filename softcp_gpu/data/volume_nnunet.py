@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -62,6 +62,7 @@ class NnUnet(VolumeLayout):
     name = "nnunet"
     expects = f"imagesTr/CASE_0000.nii.gz, ..., labelsTr/CASE.nii.gz and {DESCRIPTION}"
     descriptions = (DESCRIPTION,)
+    described: bool = True  # by `save`
     channel = re.compile(r"(.+)_(\d{4})")
 
     def fits(self, folder: Path) -> bool:
@@ -126,12 +127,25 @@ class NnUnet(VolumeLayout):
         """See `VolumeLayout.save`. Here `dataset.json` is written too, with as many cases as there are."""
         paths = super().save(out_root, new_id, like, image, labels, region, source=source)
         try:
-            _write_description(Path(out_root), read_description(like.root))
+            if self.described:
+                self.describe(Path(out_root), like.root)
         except BaseException:
             for path in paths:
                 path.unlink()
             raise
         return paths
+
+    def describe(self, out_root: Path, root: Path) -> None:
+        """See `Layout.describe`."""
+        description = read_description(root)
+        count = len(_files(out_root / "labelsTr", description.file_ending))
+        with replacing(out_root / DESCRIPTION) as temporary:
+            text = json.dumps({**description.content, "numTraining": count}, indent=2, ensure_ascii=False)
+            temporary.write_text(text + "\n", encoding="utf-8")
+
+    def undescribed(self) -> Self:
+        """See `Layout.undescribed`."""
+        return replace(self, described=False)
 
     def _images(self, base: Path, ending: str) -> tuple[dict[str, dict[int, Path]], list[Problem]]:
         """The channels of each case by number, and files with other names."""
@@ -187,10 +201,3 @@ def _ids(path: Path, name: str, ids: Any) -> tuple[int, ...]:
 
 def _files(folder: Path, ending: str) -> list[Path]:
     return [path for path in visible(folder) if path.name.endswith(ending)] if folder.is_dir() else []
-
-
-def _write_description(out_root: Path, description: Description) -> None:
-    count = len(_files(out_root / "labelsTr", description.file_ending))
-    with replacing(out_root / DESCRIPTION) as temporary:
-        text = json.dumps({**description.content, "numTraining": count}, indent=2, ensure_ascii=False)
-        temporary.write_text(text + "\n", encoding="utf-8")

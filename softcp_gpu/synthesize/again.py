@@ -82,7 +82,7 @@ def open_run(out: Path | str, data: Path | str | None = None, device: str | None
         None if settings.bank is None else Path(settings.bank),
         frozenset(held_out - {None}),
         settings.device,
-        ForNnunet(layout, out, train) if settings.format == "nnunet" else SameFormat(layout, out),
+        ForNnunet(layout, out, train) if settings.format == "nnunet" else SameFormat(layout, out, train[0].root),
         out,
         settings.region,
         digest,

@@ -193,8 +193,8 @@ def _uninterrupted() -> Iterator[None]:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        for number in late:
-            signal.raise_signal(number)
+        for missed in late:
+            signal.raise_signal(missed)
 
 
 class _Here:

@@ -68,7 +68,9 @@ def prepare(data: Path, out: Path, settings: Settings, on_case: Callable[[int], 
         None if settings.bank is None else Path(settings.bank),
         names_of(chosen.held_out),
         used.device,
-        ForNnunet(found, out, chosen.train) if settings.format == "nnunet" else SameFormat(found, out),
+        ForNnunet(found, out, chosen.train)
+        if settings.format == "nnunet"
+        else SameFormat(found, out, chosen.train[0].root),
         out,
         region,
         used.digest(),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from softcp_gpu.synthesize.engine import WorkerError
@@ -46,12 +48,11 @@ def cluster(ray: Any, workers: int) -> Iterator[str]:
     if ray.is_initialized():
         yield f"the cluster at {ray.get_runtime_context().gcs_address}"
         return
-    _check_answers(os.environ.get("RAY_ADDRESS", ""))
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         with _own_sigterm():
             try:
-                ray.init(num_cpus=workers, include_dashboard=False, **quiet)
+                ray.init(_address(), num_cpus=workers, include_dashboard=False, **quiet)
                 where = "this machine"
             except ValueError:  # there is a cluster, with CPUs of its own
                 ray.init(**quiet)
@@ -64,14 +65,29 @@ def cluster(ray: Any, workers: int) -> Iterator[str]:
         ray.shutdown()
 
 
-def _check_answers(address: str) -> None:
-    """Ray itself would try for minutes; what is no host and port is left to it."""
-    host, colon, port = address.rpartition(":")
-    if colon and port.isdecimal():
+def _address() -> str | None:
+    """Leaves the choice to Ray, unless the cluster that it would choose is gone: it would try that one for minutes."""
+    named = os.environ.get("RAY_ADDRESS")
+    if named and (silence := _silence(named)):
+        raise WorkerError(f"RAY_ADDRESS: expected a cluster that answers, found {named} ({silence})")
+    last = _ray_folder() / "ray_current_cluster"  # written by `ray start`, removed by `ray stop` and nobody else
+    return "local" if not named and last.is_file() and _silence(last.read_text().strip()) else None
+
+
+def _silence(address: str) -> OSError | None:
+    """Why nobody answers; what is no host and port is left to Ray."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():
         try:
             socket.create_connection((host.removeprefix("ray://").strip("[]"), int(port)), timeout=10).close()
         except OSError as error:
-            raise WorkerError(f"RAY_ADDRESS: expected a cluster that answers, found {address} ({error})") from error
+            return error
+    return None
+
+
+def _ray_folder() -> Path:
+    linux = os.environ.get("TMPDIR") if sys.platform == "linux" else None
+    return Path(os.environ.get("RAY_TMPDIR") or linux or "/tmp", "ray")
 
 
 @contextmanager

@@ -106,6 +106,7 @@ def synthesize(
     _check_apart(data, out)
     if not (resume or dry_run):
         run_folder.check_folder(out, overwrite)
+    make = _engine(engine, workers, batch_size)
     prepared = prepare(data, out, asked, on_case)
     if strict:
         _check_strict(data, prepared.summary)
@@ -114,7 +115,6 @@ def synthesize(
     if not resume:
         run_folder.make_folder(out)
     with run_folder.locked(out):
-        make = _engine(engine, workers, batch_size)
         _run(data, prepared, make, overwrite=overwrite, resume=resume, strict=strict, on_sample=on_sample)
     return prepared.summary
 
@@ -165,8 +165,10 @@ def _run(
 
 def _engine(name: str, workers: int, batch: int) -> Callable[[Job, range], Iterator[Record]]:
     if name == "ray":
+        from softcp_gpu.synthesize.ray_cluster import import_ray
         from softcp_gpu.synthesize.ray_engine import on_ray
 
+        import_ray()  # what is missing is told before the data set is looked at
         return lambda job, numbers: on_ray(job, numbers, workers, batch)
     if workers == 1:
         return lambda job, numbers: in_this_process(job, numbers, batch)

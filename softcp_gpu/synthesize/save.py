@@ -41,10 +41,11 @@ class SameFormat:
     Args:
         layout: of the data set.
         out: the new set's folder.
+        root: where the layout of the data set starts.
     """
 
-    def __init__(self, layout: Layout, out: Path) -> None:
-        self.layout, self.out = layout, out
+    def __init__(self, layout: Layout, out: Path, root: Path) -> None:
+        self.layout, self.out, self.root = layout.undescribed(), out, root
 
     def start(self, resume: bool) -> list[Problem]:
         """See `Saver.start`. A layout may keep a description, which belongs to no sample."""
@@ -60,10 +61,11 @@ class SameFormat:
 
     def finish(self, records: Iterable[Mapping[str, Any]]) -> None:
         """See `Saver.finish`."""
+        self.layout.describe(self.out, self.root)
 
     def into(self, out: Path) -> SameFormat:
         """See `Saver.into`."""
-        return SameFormat(self.layout, out)
+        return SameFormat(self.layout, out, self.root)
 
 
 class ForNnunet:

@@ -211,8 +211,8 @@ def test_a_damaged_mask_has_no_row_that_the_file_has_not(tmp_path, name):
         mask = outcome(read_mask, path)
         if mask is None or mask.shape != MASK.shape:
             return 0
-        values = decode(path).values
-        if values.shape[2] != 1 or decode(path).indices is not None:
+        values, _, indices, bits, _ = decode(path)
+        if values.shape[2] != 1 or indices is not None or bits != 8:
             return 0
         if name == "mask.png":
             start = content.find(b"IDAT")
@@ -220,7 +220,7 @@ def test_a_damaged_mask_has_no_row_that_the_file_has_not(tmp_path, name):
             if content[:: values.shape[1] + 1].strip(b"\0"):
                 return 0  # a filter
         for row in values[:, :, 0]:
-            assert row.tobytes() in content
+            assert row.tobytes() in content or (255 - row).tobytes() in content  # a TIFF may say that 0 is white
         return 1
 
     def check(how):

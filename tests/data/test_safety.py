@@ -557,6 +557,17 @@ def write_interlaced(path, values, missing=0):
 
 
 class TestHeaders:
+    def test_a_tiff_of_very_many_images_is_refused_without_counting_them(self, tmp_path):
+        tags = ((256, 4), (257, 4), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, 4), (279, 16))
+        entries, first, count = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags), 24, 5000
+        size = 2 + len(entries) + 4
+        content = b"II*\0" + struct.pack("<I", first) + bytes(16)
+        for number in range(1, count + 1):
+            content += struct.pack("<H", len(tags)) + entries + struct.pack("<I", first + number * size)
+        (tmp_path / "a.tif").write_bytes(content[:-4] + bytes(4))
+        with pytest.raises(DataError, match="expected one image, found a stack of 100 or more"):
+            read_image(tmp_path / "a.tif")
+
     @pytest.mark.parametrize(
         "name", ["/etc/passwd", "../voxels.raw", "a/../../voxels.raw", "LIST", "v%d.raw 1 4 1", "-"]
     )
@@ -608,8 +619,25 @@ class TestHeaders:
         pytest.importorskip("SimpleITK")
         slices = sorted(put_series(tmp_path / "ct", VOXELS).iterdir())
         (tmp_path / f"a{ending}").write_bytes(slices[0].read_bytes())
-        with pytest.raises(DataError, match=f"expected a file of the format {ending}, found one for GDCMImageIO"):
+        with pytest.raises(
+            DataError, match=f"expected a header of the format {ending}, found another, which GDCMImageIO would"
+        ):
             read_volume(tmp_path / f"a{ending}")
+
+    def test_a_nifti_header_of_another_length_is_refused_though_itk_guesses(self, tmp_path):
+        pytest.importorskip("SimpleITK")
+        nifti(tmp_path / "a.nii", b"", o0=("<i4", 349))
+        with pytest.raises(DataError, match=r"expected a header of the format .nii, found another, which NiftiImageIO"):
+            read_volume(tmp_path / "a.nii")
+
+    def test_a_tiff_that_does_not_say_whether_0_is_black_is_refused(self, tmp_path):
+        tifffile.imwrite(tmp_path / "a.tif", IMAGE[:, :, 0])
+        content = (tmp_path / "a.tif").read_bytes()
+        photometric = struct.pack("<HHIH", 262, 3, 1, 1)
+        assert photometric in content
+        (tmp_path / "a.tif").write_bytes(content.replace(photometric, struct.pack("<HHIH", 263, 3, 1, 1)))
+        with pytest.raises(DataError, match="PhotometricInterpretation"):
+            read_image(tmp_path / "a.tif")
 
     def test_a_nifti_header_whose_voxels_are_in_another_file_is_refused(self, tmp_path):
         pytest.importorskip("SimpleITK")

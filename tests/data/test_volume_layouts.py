@@ -673,6 +673,17 @@ class TestNnUnet:
             old, new = (json.loads((tmp_path / name / "dataset.json").read_text()) for name in ("data", "out"))
             assert new == {**old, "numTraining": number}
 
+    def test_where_many_save_at_once_the_description_is_written_at_the_end(self, tmp_path):
+        nnunet(tmp_path / "data")
+        layout, [case, *_], _ = found(tmp_path / "data")
+        quiet = layout.undescribed()
+        for number in (1, 2):
+            quiet.save(tmp_path / "out", f"synth_{number}", case, *pasted(layout.load(case)))
+        assert not (tmp_path / "out" / "dataset.json").exists()
+        quiet.describe(tmp_path / "out", case.root)
+        assert json.loads((tmp_path / "out" / "dataset.json").read_text())["numTraining"] == 2
+        assert len(found(tmp_path / "out")[1]) == 2
+
     def test_no_volume_is_left_where_the_description_cannot_be_written(self, tmp_path):
         nnunet(tmp_path / "data")
         layout, [case, *_], _ = found(tmp_path / "data")

@@ -17,6 +17,7 @@ from tests.synthesize import faults, trees
 from tests.synthesize.faults import files, whole_lines, whole_samples
 
 COUNT = 10
+ONE_OR_TWO = [1, pytest.param(2, marks=pytest.mark.slow)]
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def after(number, do):
 
 
 class TestFullDisk:
-    @pytest.mark.parametrize("workers", [1, 2])
+    @pytest.mark.parametrize("workers", ONE_OR_TWO)
     @pytest.mark.parametrize("leave", [0, 4096, 8192])
     def test_one_error_then_it_goes_on(self, disk, data, expected, workers, leave):
         out = disk.folder / "out"
@@ -180,7 +181,7 @@ def attributes(tmp_path):
 
 
 class TestReadOnly:
-    @pytest.mark.parametrize("workers", [1, 2])
+    @pytest.mark.parametrize("workers", ONE_OR_TWO)
     def test_a_folder_that_becomes_read_only(self, attributes, tmp_path, data, expected, workers):
         out = tmp_path / "out"
         with pytest.raises(DataError, match="not permitted"):
@@ -219,7 +220,7 @@ class TestReadOnly:
 
 
 class TestInputs:
-    @pytest.mark.parametrize("workers", [1, 2])
+    @pytest.mark.parametrize("workers", ONE_OR_TWO)
     @pytest.mark.parametrize("how", ["gone", "changed", "cut short"])
     def test_one_that_changes_on_the_way_is_named_and_used_no_more(self, tmp_path, how, workers):
         trees.pairs(tmp_path / "data", 6)
@@ -234,8 +235,8 @@ class TestInputs:
                 trees.truncate(path)
 
         out = tmp_path / "out"
-        summary = synthesize(tmp_path / "data", out, count=60, workers=workers, on_sample=after(4, spoil))
-        assert whole_samples(out) == summary.written == 60
+        summary = synthesize(tmp_path / "data", out, count=30, workers=workers, on_sample=after(4, spoil))
+        assert whole_samples(out) == summary.written == 30
         assert {str(problem.path) for problem in summary.problems} == {str(path)}
         later = trees.lines(out)[4 + 8 * workers :]
         tried = [t["status"] for record in later for t in record["tries"] if "a3" in (t["background"], t["source"])]
@@ -316,7 +317,7 @@ class TestSignals:
     """A stop that is asked for: what is whole stays, and the command that goes on is told."""
 
     @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-    @pytest.mark.parametrize("workers", [1, 2])
+    @pytest.mark.parametrize("workers", ONE_OR_TWO)
     def test_the_message_and_the_code(self, softcp, data, tmp_path, monkeypatch, number, code, workers, expected):
         words = ["synthesize", str(data), str(tmp_path / "out"), "--count", str(COUNT), "--workers", str(workers)]
         monkeypatch.setattr(sys, "argv", ["softcp", *words, "--overwrite"])

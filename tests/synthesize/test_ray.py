@@ -188,8 +188,10 @@ def test_without_a_cluster_one_is_started_and_ended(tmp_path, monkeypatch, capfd
     records, files = made_here(tmp_path)
     before = signal.getsignal(signal.SIGTERM)
     job = new_job(tmp_path)
-    with TemporaryDirectory(prefix="ray") as folder:  # of Ray's files, with no cluster among them
+    with TemporaryDirectory(prefix="ray") as folder:  # of Ray's files; they name a cluster that is gone
         monkeypatch.setenv("RAY_TMPDIR", folder)
+        (Path(folder) / "ray").mkdir()
+        (Path(folder) / "ray" / "ray_current_cluster").write_text("127.0.0.1:1")
         found = on_ray(job, ALL, 1, 2)
         assert next(found) == records[0]
         assert signal.getsignal(signal.SIGTERM) is before

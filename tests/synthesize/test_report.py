@@ -13,10 +13,9 @@ import pytest
 from PIL import Image
 
 from softcp_gpu.data import DataError
-from softcp_gpu.synthesize import charts
-from softcp_gpu.synthesize.charts import PASTED, REAL, draw_places, draw_sizes
-from softcp_gpu.synthesize.report import write_report
-from softcp_gpu.synthesize.tally import Lesions
+from softcp_gpu.synthesize.report import charts, write_report
+from softcp_gpu.synthesize.report.charts import PASTED, REAL, draw_places, draw_sizes
+from softcp_gpu.synthesize.report.tally import Lesions
 from tests.synthesize import runs
 
 EMPTY = {"br", "img", "link", "meta"}

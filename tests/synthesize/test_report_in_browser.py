@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from softcp_gpu.synthesize.charts import PASTED, REAL
 from softcp_gpu.synthesize.report import write_report
+from softcp_gpu.synthesize.report.charts import PASTED, REAL
 from tests.synthesize import runs
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

@@ -8,7 +8,7 @@ import pytest
 
 from softcp_gpu.data import DataError, build_bank, find_layout, manifest
 from softcp_gpu.synthesize import synthesize
-from softcp_gpu.synthesize.schema import KINDS, check_record, schema_of
+from softcp_gpu.synthesize.checking.schema import KINDS, check_record, schema_of
 from tests.synthesize import trees
 from tests.synthesize.test_volumes import SETS
 

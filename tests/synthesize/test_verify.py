@@ -10,8 +10,8 @@ from PIL import Image
 
 from softcp_gpu.data import DataError, build_bank, find_layout
 from softcp_gpu.synthesize import synthesize
-from softcp_gpu.synthesize.replay import replay
-from softcp_gpu.synthesize.verify import verify
+from softcp_gpu.synthesize.checking.replay import replay
+from softcp_gpu.synthesize.checking.verify import verify
 from tests.data import volumes
 from tests.synthesize import trees
 from tests.synthesize.test_volumes import kits

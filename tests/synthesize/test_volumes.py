@@ -12,7 +12,7 @@ from softcp_gpu.data import find_layout, read_grid, read_volume, same_grid
 from softcp_gpu.synthesize import synthesize
 from softcp_gpu.synthesize.again import open_run
 from tests.data import volumes
-from tests.synthesize.trees import lines
+from tests.synthesize.trees import contents, lines
 
 sitk = pytest.importorskip("SimpleITK", reason="volumes need SimpleITK")
 
@@ -517,3 +517,11 @@ def test_thick_slices_of_a_real_scan_are_not_bled_across(real_data, tmp_path):
         soft, lesion = shown.pasted.soft_mask > 0, shown.pasted.sample.lesion & ~shown.background.lesion
         assert set(np.flatnonzero(soft.any((1, 2)))) == set(np.flatnonzero(lesion.any((1, 2))))
         assert soft.any((0, 1)).sum() > lesion.any((0, 1)).sum()
+
+
+def test_samples_made_side_by_side_are_those_made_one_by_one(tmp_path):
+    """nnU-Net's layout keeps a description of all cases, which several threads must not write at once."""
+    root = nnunet(tmp_path / "data")
+    for batch in (1, 6):
+        synthesize(root, tmp_path / str(batch), count=6, batch_size=batch)
+    assert contents(tmp_path / "1") == contents(tmp_path / "6")

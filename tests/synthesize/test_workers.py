@@ -19,7 +19,7 @@ KINDS = {
     "images for nnU-Net": {"format": "nnunet"},
     "volumes": {"count": 4},
     "volumes for nnU-Net": {"count": 4, "format": "nnunet"},
-    "volumes of nnU-Net": {"count": 20},  # each of them also writes the one description of the set
+    "volumes of nnU-Net": {"count": 20},  # they share one description of the set
 }
 LONG = [pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS if kind != "images"]
 
@@ -63,7 +63,7 @@ def test_records_come_in_order_however_their_makers_finish(data, tmp_path):
     job = prepare.prepare(data, tmp_path, Settings(count=COUNT)).job
     plain = list(engine.in_this_process(job.into(tmp_path / "one"), range(COUNT), 1))
     slow = job.into(tmp_path / "two")
-    object.__setattr__(slow, "saver", faults.Slow(job.layout, tmp_path / "two"))
+    object.__setattr__(slow, "saver", faults.Slow(job.layout, tmp_path / "two", job.saver.root))
     assert list(in_processes(slow, range(COUNT), 3, 1)) == plain
     assert files(tmp_path / "one") == files(tmp_path / "two")
 

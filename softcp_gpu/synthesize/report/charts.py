@@ -14,7 +14,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
-from softcp_gpu.synthesize.tally import PER_DECADE
+from softcp_gpu.synthesize.report.tally import PER_DECADE
 
 REAL, PASTED = "#0072B2", "#E69F00"  # blue and orange of Okabe and Ito: apart for the colour-blind, and when printed
 _BARS = 30  # at most, for lesions of all sizes

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from softcp_gpu.synthesize.tally import TRAIN, Tally
+from softcp_gpu.synthesize.report.tally import TRAIN, Tally
 
 SHOWN = 20  # entries of a list; `summary.json` has them all
 MEANINGS = MappingProxyType(

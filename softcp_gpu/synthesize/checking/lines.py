@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from softcp_gpu.data import DataError, Problem, manifest
-from softcp_gpu.synthesize.leaks import ROLES, RealCases
-from softcp_gpu.synthesize.listed import file_problems, problem
-from softcp_gpu.synthesize.schema import check_record
+from softcp_gpu.synthesize.checking.leaks import ROLES, RealCases
+from softcp_gpu.synthesize.checking.listed import file_problems, problem
+from softcp_gpu.synthesize.checking.schema import check_record
 
 
 class Line(NamedTuple):

@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 from softcp_gpu import checks
 from softcp_gpu.data import DataError, Problem, manifest
 from softcp_gpu.synthesize.again import open_run
-from softcp_gpu.synthesize.checked import Samples
-from softcp_gpu.synthesize.leaks import Fault, RealCases
-from softcp_gpu.synthesize.listed import other_files, problem, unlisted
-from softcp_gpu.synthesize.remake import Remaker
-from softcp_gpu.synthesize.schema import check_record
+from softcp_gpu.synthesize.checking.leaks import Fault, RealCases
+from softcp_gpu.synthesize.checking.lines import Samples
+from softcp_gpu.synthesize.checking.listed import other_files, problem, unlisted
+from softcp_gpu.synthesize.checking.remake import Remaker
+from softcp_gpu.synthesize.checking.schema import check_record
 
 _CHUNK = 256  # lines in hand
 _THREADS = 8  # for reading: more than this no disk feeds

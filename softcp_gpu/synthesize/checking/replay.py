@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from softcp_gpu.data import DataError, Problem, manifest
 from softcp_gpu.data.files import describe
 from softcp_gpu.synthesize.again import Run, open_run
-from softcp_gpu.synthesize.listed import file_problems
-from softcp_gpu.synthesize.remake import Remaker
-from softcp_gpu.synthesize.schema import check_record
+from softcp_gpu.synthesize.checking.listed import file_problems
+from softcp_gpu.synthesize.checking.remake import Remaker
+from softcp_gpu.synthesize.checking.schema import check_record
 
 
 class Replay(NamedTuple):

@@ -14,8 +14,8 @@ from softcp_gpu import __version__
 from softcp_gpu.data import Case, DataError, Problem, manifest, read_image, read_volume
 from softcp_gpu.data.files import VOLUME_SUFFIXES, suffix
 from softcp_gpu.synthesize.again import Run
-from softcp_gpu.synthesize.leaks import ROLES
-from softcp_gpu.synthesize.listed import problem
+from softcp_gpu.synthesize.checking.leaks import ROLES
+from softcp_gpu.synthesize.checking.listed import problem
 from softcp_gpu.synthesize.survey import files_of, relative
 
 _OF_FILES = ("sha256", "bytes")

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from softcp_gpu.data import DataError, manifest
 from softcp_gpu.data.io import replacing
-from softcp_gpu.synthesize.findings import MEANINGS, counted, look_for
-from softcp_gpu.synthesize.tally import TRAIN, Lesions, Tally, quantile
+from softcp_gpu.synthesize.report.findings import MEANINGS, counted, look_for
+from softcp_gpu.synthesize.report.tally import TRAIN, Lesions, Tally, quantile
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -131,7 +131,7 @@ def _charts(tally: Tally) -> dict[str, Any]:
     content |= {"sizes": sizes, "histogram": None}
     if not every.count:
         return content
-    from softcp_gpu.synthesize.charts import draw_places, draw_sizes
+    from softcp_gpu.synthesize.report.charts import draw_places, draw_sizes
 
     below, above = (group.sizes_mm if in_mm else group.sizes_px for group in (real, pasted))
     content["histogram"] = _picture(draw_sizes(below, above, f"{kind} of a lesion, {unit}"))
@@ -171,7 +171,7 @@ def _render(content: Mapping[str, Any], places: list[Path]) -> str:
         autoescape=True, undefined=StrictUndefined, finalize=without_places, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"share": _share, "size": _size, "number": "{:,}".format, "json": _plain}
-    source = resources.files("softcp_gpu.synthesize").joinpath("report.html.jinja").read_text(encoding="utf-8")
+    source = resources.files("softcp_gpu.synthesize.report").joinpath("report.html.jinja").read_text(encoding="utf-8")
     return environment.from_string(source).render(content)
 
 
