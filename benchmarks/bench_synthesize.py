@@ -52,7 +52,7 @@ def run(kinds: list[offline.Kind], cases: int, count: int, workers: int, rounds:
     entries = []
     for kind in kinds:
         with tempfile.TemporaryDirectory() as folder:
-            entries += measure(kind, Path(folder), cases, count, workers, rounds)
+            entries += [shown(line) for line in measure(kind, Path(folder), cases, count, workers, rounds)]
     return schema.check(
         {
             "schema": schema.SCHEMA,
@@ -62,6 +62,13 @@ def run(kinds: list[offline.Kind], cases: int, count: int, workers: int, rounds:
             "entries": entries,
         }
     )
+
+
+def shown(line: dict[str, Any]) -> dict[str, Any]:
+    """Prints a line of the results, and returns it."""
+    per_second = 1 / line["median_s"]
+    print(f"{line['median_s'] * 1e3:8.1f} ms, {per_second:6.1f} a second  {line['group']}: {line['who']}", flush=True)
+    return line
 
 
 def _commit() -> str | None:
@@ -87,9 +94,6 @@ def main(arguments: list[str] | None = None) -> None:
     kinds = [kind for kind in offline.KINDS if kind.size in chosen.size]
     results = run(kinds, chosen.cases, chosen.count, chosen.workers, chosen.rounds)
     chosen.out.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
-    for line in results["entries"]:
-        per_second = 1 / line["median_s"]
-        print(f"{line['group']}: {line['who']}: {line['median_s'] * 1e3:.1f} ms, {per_second:.1f} samples a second")
 
 
 if __name__ == "__main__":

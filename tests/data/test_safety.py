@@ -369,8 +369,8 @@ def nifti(path, data, **fields):
     path.write_bytes(gzip.compress(content, 1) if path.suffix == ".gz" else content)
 
 
-ZEROS = 300 << 20  # bytes that a bomb decompresses to
-MEMORY = 150 << 10  # KiB that reading it may take; the libraries themselves are loaded before
+ZEROS = 128 << 20  # bytes that a bomb decompresses to
+MEMORY = 80 << 10  # KiB that reading it may take; the libraries themselves are loaded before
 
 
 def write_bombs(folder):

@@ -103,6 +103,18 @@ class TestFullDisk:
         synthesize(data, out, resume=True, **how)
         assert files(out) == files(tmp_path / "whole")
 
+    def test_real_volumes_for_nnunet_are_not_left_out_for_want_of_room(self, disk, tmp_path):
+        data = faults.phantoms(tmp_path / "data", 3, 32, volumes=True)
+        how = {"count": 2, "format": "nnunet"}
+        synthesize(data, tmp_path / "whole", **how)
+        disk.fill(leave=6 * 4096)
+        with pytest.raises(DataError, match=r"expected .* found "):
+            synthesize(data, disk.folder / "out", **how)
+        assert whole_samples(disk.folder / "out") == 0
+        disk.free()
+        synthesize(data, disk.folder / "out", resume=True, **how)
+        assert files(disk.folder / "out") == files(tmp_path / "whole")
+
     def test_before_the_first_sample(self, disk, data, expected):
         out = disk.folder / "out"
         disk.fill()
