@@ -44,4 +44,4 @@ def demo(
             on_sample=on_sample,
         )
 
-    run_shown(run, out / "synthetic", sheet)
+    run_shown(run, out / "synthetic", sheet, go_on="--overwrite")

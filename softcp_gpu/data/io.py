@@ -7,6 +7,7 @@ the same grid. The format is told by a file's content when it is read and by its
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -127,7 +128,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         DataError: the file could not be written; nothing is left behind.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{threading.get_native_id()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.unlink(missing_ok=True)  # left behind, or a link, through which nothing may be written

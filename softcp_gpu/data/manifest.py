@@ -13,6 +13,7 @@ from typing import Any
 
 from softcp_gpu.data.errors import DataError
 from softcp_gpu.data.io import replacing
+from softcp_gpu.data.plain_files import MOST_DESCRIPTION, file_size, read_text
 
 SCHEMA = 1
 """The version of the fields; a change that a reader must know of gives it another number."""
@@ -35,9 +36,14 @@ def sha256(path: Path) -> str:
 
     Returns:
         64 hexadecimal digits.
+
+    Raises:
+        DataError: a pipe, a socket or a device.
+        OSError: it cannot be read.
     """
     if path.is_dir():
         return digest({file.name: sha256(file) for file in sorted(path.iterdir()) if file.is_file()})
+    file_size(path)  # a pipe would never end
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -67,11 +73,12 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
         DataError: it is not there, or a line is no JSON object.
     """
     try:
+        file_size(path)
         with path.open(encoding="utf-8", errors="surrogateescape") as file:
             for number, line in enumerate(file, 1):
                 try:
                     record = json.loads(line)
-                except ValueError:
+                except (RecursionError, ValueError):
                     record = None
                 if not isinstance(record, dict):
                     raise DataError(path, "a JSON object in each line", f"{line[:60]!r} in line {number}")
@@ -93,8 +100,8 @@ def read_json(path: Path) -> dict[str, Any]:
         DataError: it is not there, or something else.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(read_text(path, MOST_DESCRIPTION))
+    except (OSError, RecursionError, ValueError) as error:
         raise DataError(path, "a JSON object", f"{type(error).__name__}: {error}") from error
     if not isinstance(content, dict):
         raise DataError(path, "a JSON object", type(content).__name__)
@@ -114,16 +121,35 @@ def append_other(out: Path, name: str, paths: Sequence[Path], **more: Any) -> No
     append_line(out / OTHER, {"id": name, "files": files, **more})
 
 
+def listed_other(out: Path) -> set[str]:
+    """Read what `append_other` was called with.
+
+    Args:
+        out: the run's folder.
+
+    Returns:
+        The names.
+    """
+    return {line["id"] for line in read_lines(out / OTHER)} if (out / OTHER).is_file() else set()
+
+
 def append_line(path: Path, record: dict[str, Any]) -> None:
     """Add one record to a file of JSON lines.
 
     Args:
         path: the file; made if it is not there.
         record: what JSON can hold.
+
+    Raises:
+        DataError: it cannot be written, or not as a whole.
     """
-    # A name that is not UTF-8 is written as JSON's own escape.
-    with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(json.dumps(record, ensure_ascii=False) + "\n")
+    line = json.dumps(record, ensure_ascii=False) + "\n"
+    try:
+        # A name that is not UTF-8 is written as JSON's own escape.
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(line)
+    except OSError as error:
+        raise DataError(path, "a file that can be written", error.strerror or str(error)) from error
 
 
 def write_json(path: Path, content: Any) -> None:

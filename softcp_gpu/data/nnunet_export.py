@@ -21,6 +21,7 @@ from softcp_gpu.data.grid import Grid
 from softcp_gpu.data.io import write_image
 from softcp_gpu.data.manifest import write_json
 from softcp_gpu.data.masks import write_mask
+from softcp_gpu.data.new_case import inside
 from softcp_gpu.data.nnunet_folds import make_folds
 from softcp_gpu.data.nnunet_names import check_labels, safe_name
 from softcp_gpu.data.volume_io import Volume, write_volume
@@ -162,13 +163,12 @@ class NnunetWriter:
             "file_ending": self._ending,
             "softcp": record,
         }
-        write_json(self._out / "splits_final.json", splits)
-        write_json(self._out / "dataset.json", content)
+        write_json(inside(self._out, Path("splits_final.json")), splits)
+        write_json(inside(self._out, Path("dataset.json")), content)
 
     def _write(self, safe: str, sample: Sample) -> list[Path]:
         """Write the files of a case, all or none; return their paths."""
-        label_path = self._out / _LABELS / (safe + self._ending)
-        image_path = self._out / _IMAGES / (safe + self._ending)
+        label_path, image_path = (inside(self._out, Path(name, safe + self._ending)) for name in (_LABELS, _IMAGES))
         self._check_image(image_path, sample)
         files = {
             image_path.with_name(f"{safe}_{number:04d}{self._ending}"): values for number, values in _files(sample)

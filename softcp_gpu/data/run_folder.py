@@ -11,6 +11,7 @@ from tempfile import TemporaryFile
 
 from softcp_gpu.data.errors import DataError
 from softcp_gpu.data.manifest import INPUTS, OTHER, REPORT, RUN, SAMPLES, SHEET, SPLIT, SUMMARY
+from softcp_gpu.data.new_case import check_no_links
 from softcp_gpu.data.run_list import parsed, real_cases, records, whole
 
 _OWN = (RUN, INPUTS, SUMMARY, SPLIT, SHEET, REPORT, OTHER)
@@ -29,12 +30,13 @@ def locked(out: Path) -> Iterator[None]:
         out: an existing folder.
 
     Raises:
-        DataError: another run is writing to it, or it cannot be written.
+        DataError: another run is writing to it, it cannot be written, or there are links in it.
     """
     from filelock import FileLock, Timeout  # comes with torch
 
     if not out.is_dir():  # the lock would make it
         raise DataError(out, "a folder", "none")
+    check_no_links(out)
     lock = FileLock(out / _LOCK)
     try:
         lock.acquire(blocking=False)

@@ -43,7 +43,7 @@ def parsed(line: bytes) -> Any:
     """What a line holds, or None if it is no JSON; names need not be UTF-8."""
     try:
         return json.loads(line.decode("utf-8", "surrogateescape"))
-    except ValueError:
+    except (RecursionError, ValueError):
         return None
 
 

@@ -202,7 +202,7 @@ def _choose(file: Path, content: Any, fold: int | None) -> Any:
 def _read(file: Path) -> Any:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise DataError(file, _FORM, f"{type(error).__name__}: {error}") from error
 
 

@@ -24,7 +24,7 @@ def read_config(path: Path | None) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
         content = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise ValueError(f"config: expected a TOML or JSON file, found {path} ({error})") from error
     if not isinstance(content, dict):
         raise ValueError(f"config: expected keywords and values, found {type(content).__name__} in {path}")

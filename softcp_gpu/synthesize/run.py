@@ -15,6 +15,7 @@ from softcp_gpu.synthesize.engine import Record, in_processes, in_this_process
 from softcp_gpu.synthesize.job import Job, make_augmentation
 from softcp_gpu.synthesize.pair import LESION
 from softcp_gpu.synthesize.prepare import Prepared, prepare
+from softcp_gpu.synthesize.same_run import check_same_run
 from softcp_gpu.synthesize.settings import Settings
 from softcp_gpu.synthesize.summary import Summary
 
@@ -134,22 +135,21 @@ def _run(
     out, facts = job.out, _facts(data, prepared)
     done = 0
     if resume:
-        _check_same_run(out, facts)
-        done = run_folder.resume_folder(out)
-        if done > summary.requested:
-            raise DataError(out, f"a count of {done} or more, as many as there are", str(summary.requested))
+        check_same_run(out, facts, chosen.lines)
+        done = run_folder.resume_folder(out, summary.requested)
+        manifest.write_json(out / manifest.RUN, facts)  # the count may be another one
     else:
         run_folder.prepare_folder(out, overwrite)
         manifest.write_json(out / manifest.RUN, facts)
         manifest.write_lines(out / manifest.INPUTS, chosen.lines)
         parts = {part: [case.id for case in group] for part, group in chosen.parts._asdict().items()}
         manifest.write_json(out / manifest.SPLIT, parts)
-        (out / manifest.SAMPLES).touch()  # last: what has it can be resumed
+        manifest.write_lines(out / manifest.SAMPLES, [])  # last: what has it can be resumed
+    for problem in job.saver.start(resume):
+        summary.tell(problem)
     for record in manifest.read_lines(out / manifest.SAMPLES):
         summary.add(record)
     summary.resumed = done
-    for problem in job.saver.start(resume):
-        summary.tell(problem)
     if strict:
         _check_strict(data, summary)
     for record in make(job, range(done, summary.requested)):
@@ -188,23 +188,6 @@ def _facts(data: Path, prepared: Prepared) -> dict[str, Any]:
         "config_sha256": prepared.job.config_sha256,
         "data_sha256": manifest.digest(files),
     }
-
-
-def _check_same_run(out: Path, facts: Mapping[str, Any]) -> None:
-    """What is there was made by the same code on such a device, from the same files with the same settings."""
-    there = manifest.read_json(out / manifest.RUN)
-    for name, what in (
-        ("softcp_gpu", "the version"),
-        ("torch", "the version of PyTorch"),
-        ("config_sha256", "the settings"),
-        ("data_sha256", "the files of the data set"),
-    ):
-        if there.get(name) != facts[name]:
-            expected = f"{what} of the run to go on with ({name} {there.get(name)})"
-            raise DataError(out / manifest.RUN, expected, f"others ({facts[name]})")
-    before, now = (str(run["arguments"]["device"]).partition(":")[0] for run in (there, facts))
-    if before != now:  # last bits may differ
-        raise DataError(out / manifest.RUN, f"the device of the run to go on with (--device {before})", now)
 
 
 def _check_apart(data: Path, out: Path) -> None:

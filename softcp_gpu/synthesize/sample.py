@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from softcp_gpu import __version__
-from softcp_gpu.data import Case, DataError, Layout, Problem, Sample, manifest
+from softcp_gpu.data import Case, DataError, Layout, Problem, Sample, manifest, run_folder
 from softcp_gpu.modules import LesionBank
 from softcp_gpu.synthesize.foreground import foreground
 from softcp_gpu.synthesize.pair import Augmentation, Pasted, paste_pair, pasted_lesion
@@ -132,9 +132,12 @@ class SampleMaker:
         except DataError as error:
             if isinstance(error.__cause__, OSError):  # a full disk, say: no other pair would do better
                 raise
+            run_folder.check_room(self.out, 2 * pasted.sample.image.nbytes)  # not all that writes tells why it failed
             path = pair.background.image  # the new files have its format
             problem = Problem(path, str(DataError(path, *error.args[1:])))
             return _Try("unwritable", problem=problem, bad_background=True)
+        except OSError as error:  # where not even what was written can be removed
+            raise DataError(self.out, "a folder that can be written", error.strerror or str(error)) from error
 
     def _load(self, case: Case) -> Sample:
         self.inputs.hashes(case)
@@ -158,7 +161,7 @@ class SampleMaker:
     def _save(self, new_id: str, pair: Pair, background: Sample, pasted: Pasted) -> dict[str, Any]:
         """Writes a sample; returns what its record says about it."""
         source = _source(pair, self.bank)
-        source |= {"sha256": self.inputs.hashes(pair.source)} if pair.source else {}
+        source |= {"sha256": self.inputs.known(pair.source)} if pair.source else {}
         parents = [patient_of(pair.background), source["patient"] or source["id"]]
         paths = self.saver.save(new_id, pair, parents, pasted.sample)
         *images, mask = paths
@@ -168,7 +171,7 @@ class SampleMaker:
         names = {"image" if k == 0 else f"image_{k}": path for k, path in enumerate(images)} | names
         known = {"id": pair.background.id, "patient": pair.background.patient}
         return {
-            "background": {**known, "sha256": self.inputs.hashes(pair.background)},
+            "background": {**known, "sha256": self.inputs.known(pair.background)},
             "source": source,
             "seed": pair.seed,
             "lesion_labels": list(pasted.lesion_labels),

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from softcp_gpu.data import Case, DataError, Layout, Problem, Sample, manifest
+from softcp_gpu.data import Case, DataError, Layout, Problem, Sample, manifest, run_folder
 from softcp_gpu.data.files import stem
 from softcp_gpu.data.nnunet_export import NnunetWriter
 from softcp_gpu.data.volume_labels import ids_in
@@ -49,8 +49,10 @@ class SameFormat:
 
     def start(self, resume: bool) -> list[Problem]:
         """See `Saver.start`. A layout may keep a description, which belongs to no sample."""
-        for name in () if resume else self.layout.descriptions:
-            manifest.append_other(self.out, name, [self.out / name])
+        listed = manifest.listed_other(self.out)
+        for name in self.layout.descriptions:
+            if name not in listed:
+                manifest.append_other(self.out, name, [self.out / name])
         return []
 
     def save(self, new_id: str, pair: Pair, parents: Sequence[str], sample: Sample) -> list[Path]:
@@ -96,10 +98,12 @@ class ForNnunet:
         """See `Saver.start`. Writes the real cases; what nnU-Net would refuse is left out."""
         there = self._reopen() if resume else set()
         writer, problems = self._writer(fresh=not resume), []
+        listed = manifest.listed_other(self.out)
         for name in ("dataset.json", "splits_final.json"):
-            if not resume:
+            if name not in listed:
                 manifest.append_other(self.out, name, [self.out / name])
         for case in self.real:
+            sample = None
             try:
                 if case.id in there:
                     writer.know_real(case.id, patient_of(case))
@@ -109,9 +113,12 @@ class ForNnunet:
             except DataError as error:
                 if isinstance(error.__cause__, OSError):  # a full disk, say
                     raise
+                if sample is not None:  # not all that writes tells why it failed
+                    run_folder.check_room(self.out, 2 * sample.image.nbytes)
                 problems.append(Problem(case.image, str(error)))
                 continue
-            manifest.append_other(self.out, stem(paths[-1]), paths, case=case.id)
+            if stem(paths[-1]) not in listed:
+                manifest.append_other(self.out, stem(paths[-1]), paths, case=case.id)
             self.written[case.id] = patient_of(case)
         return problems
 

@@ -33,6 +33,10 @@ class Inputs:
     root: Path
     stamps: Mapping[str, Stamp]  # by path below the root
 
+    def known(self, case: Case) -> dict[str, str]:
+        """The content hash of each file of a case, as it was when the run began."""
+        return {name: self.stamps[name].sha256 for name in (relative(path, self.root) for path in files_of(case))}
+
     def hashes(self, case: Case) -> dict[str, str]:
         """The content hash of each file of a case, all of them checked to be what they were.
 

@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -263,7 +264,7 @@ class TestWritingStaysInside:
 
     def test_a_link_at_the_place_of_the_hidden_file_is_not_written_through(self, tmp_path):
         (tmp_path / "secret").write_text("mine")
-        (tmp_path / f".a.{os.getpid()}.png").symlink_to("secret")
+        (tmp_path / f".a.{os.getpid()}-{threading.get_native_id()}.png").symlink_to("secret")
         write_image(tmp_path / "a.png", IMAGE)
         assert (tmp_path / "secret").read_text() == "mine"
         assert np.array_equal(read_image(tmp_path / "a.png"), IMAGE)

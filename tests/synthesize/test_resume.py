@@ -430,3 +430,17 @@ class TestSameRun:
         with pytest.raises(DataError, match=rf"expected a count of {FEW} or more.*found {FEW - 1}"):
             synthesize(data, out, count=FEW - 1, resume=True)
         assert files(out) == before
+
+
+@pytest.mark.parametrize("name", ["images", "samples.jsonl", ".softcp.lock"])
+def test_nothing_is_written_through_a_link_that_was_planted(tmp_path, name):
+    trees.pairs(tmp_path / "data", 3)
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    synthesize(tmp_path / "data", out, count=2)
+    (out / name).rename(elsewhere) if (out / name).exists() else elsewhere.write_text("mine")
+    (out / name).symlink_to(elsewhere)
+    before = trees.contents(tmp_path)
+    for how in ({"resume": True}, {"overwrite": True}):
+        with pytest.raises(DataError):
+            synthesize(tmp_path / "data", out, count=4, **how)
+        assert trees.contents(tmp_path) == before

@@ -70,7 +70,7 @@ class Samples:
         except DataError as error:
             _, expected, found = error.args
             return Line(number, None, [problem(self.path, expected, found, at)])
-        except ValueError:
+        except (RecursionError, ValueError):
             return Line(number, None, [problem(self.path, "a JSON object", repr(text[:60]), at)])
         wrong = [problem(self.path, expected, found, at) for expected, found in self._faults(number, record)]
         return Line(number, record, [*wrong, *file_problems(self.out, record)])

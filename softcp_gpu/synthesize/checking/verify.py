@@ -167,7 +167,7 @@ def _check_split(samples: Samples, report: Report) -> None:
         try:
             for fault in faults(json.loads((out / name).read_text(encoding="utf-8"))):
                 report.add(out / name, *fault)
-        except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+        except (OSError, RecursionError, ValueError, AttributeError, KeyError, TypeError) as error:
             report.add(out / name, "ids by part", f"{type(error).__name__}: {error}")
 
 
