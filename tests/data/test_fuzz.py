@@ -412,6 +412,6 @@ def test_many_damaged_files_end_neither_in_a_crash_nor_never(root, what):
         "-k",
         f"damaged and {what} and not many",
     ]
-    environment = {**os.environ, "SOFTCP_FUZZ": "1000"}
+    environment = {**os.environ, "SOFTCP_FUZZ": "200"}
     run = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=1800)
     assert run.returncode == 0, run.stdout[-3000:]
