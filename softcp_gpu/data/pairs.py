@@ -117,7 +117,7 @@ class Kits2d(Pairs):
         """See `Layout.read_labels`."""
         path = case.masks[0]
         pixels = read_colour_mask(path)
-        black, red, blue = ((pixels == colour).all(axis=2) for _, colour in self.colours)
+        black, red, blue = (_is_colour(pixels, colour) for _, colour in self.colours)
         if not (known := black | red | blue).all():
             y, x = np.argwhere(~known)[0]
             names = ", ".join(f"{name} {colour}" for name, colour in self.colours)
@@ -129,12 +129,22 @@ class Kits2d(Pairs):
         if region is None or region.shape != lesion.shape:
             found = "none" if region is None else str(region.shape)
             raise DataError(like.root, f"a region (the kidney) of shape {lesion.shape}", found)
-        black, red, blue = (np.array(colour, dtype=np.uint8) for _, colour in self.colours)
-        return np.where(lesion[:, :, None], red, np.where(region[:, :, None], blue, black))
+        values = np.zeros((*lesion.shape, 3), np.uint8)
+        _, red, blue = (colour for _, colour in self.colours)
+        for mask, colour in ((region & ~lesion, blue), (lesion, red)):
+            for channel, value in enumerate(colour):
+                values[..., channel] += mask * np.uint8(value)
+        return values
 
     def targets(self, new_id: str, like: Case, source: Case | None) -> tuple[Path, Path]:
         """See `ImageLayout.targets`."""
         return super().targets(f"{like.patient}_{new_id}", like, source)
+
+
+def _is_colour(pixels: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
+    """Channel by channel: several times as fast as one comparison over the last axis."""
+    red, green, blue = (pixels[..., channel] == value for channel, value in enumerate(colour))
+    return red & green & blue
 
 
 def _has(folder: Path, *names: str) -> bool:
@@ -146,4 +156,4 @@ def _shows_colours(path: Path) -> bool:
         pixels = read_colour_mask(path)
     except DataError:
         return False
-    return any((pixels == colour).all(axis=2).any() for _, colour in Kits2d.colours[1:])
+    return any(_is_colour(pixels, colour).any() for _, colour in Kits2d.colours[1:])
