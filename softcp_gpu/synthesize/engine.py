@@ -87,12 +87,12 @@ def in_processes(job: Job, numbers: range, workers: int, batch: int) -> Iterator
     Raises:
         WorkerError: the same batch ended its worker again and again.
     """
-    todo = batches(numbers, batch)
+    coming = batches(numbers, batch)
     pending: deque[_Pending] = deque()
     crew = _Crew(job, workers, batch)
     try:
         while True:
-            while len(pending) < AHEAD * workers and (part := next(todo, None)) is not None:
+            while len(pending) < AHEAD * workers and (part := next(coming, None)) is not None:
                 pending.append(_Pending(part))
             if not pending:
                 return

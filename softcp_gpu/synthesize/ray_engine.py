@@ -92,13 +92,13 @@ class _Crew:
         self.busy: dict[Future[Any], tuple[Any, _Batch | None]] = {}  # None: the actor is getting ready
         self.false_starts = 0
 
-    def make(self, todo: Iterator[_Batch]) -> Iterator[Record]:
+    def make(self, coming: Iterator[_Batch]) -> Iterator[Record]:
         """The records of all batches, in their order."""
         pending: deque[_Batch] = deque()
         for _ in range(self.workers):
             self._hire()
         while True:
-            new = list(islice(todo, AHEAD * self.workers - len(pending)))
+            new = list(islice(coming, AHEAD * self.workers - len(pending)))
             pending += new
             self.waiting += new
             if not pending:

@@ -82,12 +82,12 @@ def survey(
         The looks, in the order train, val, test, unused.
     """
     groups = {**parts._asdict(), "unused": unused}
-    todo = [(case, part) for part, cases in groups.items() for case in cases]
-    held_out = len(todo) > len(parts.train)
+    listed = [(case, part) for part, cases in groups.items() for case in cases]
+    held_out = len(listed) > len(parts.train)
     look = partial(_look, layout, root, held_out)
     looks = []
     with ThreadPoolExecutor(threads) as pool:
-        for found in pool.map(lambda one: look(*one), todo):
+        for found in pool.map(lambda one: look(*one), listed):
             looks.append(found)
             on_case()
     return looks
