@@ -43,7 +43,7 @@ def run_shown(run: Callable[[OnCase, OnSample], Summary], out: Path, rows: int, 
         with _stop_by_signal():
             with _progress() as (on_case, on_sample):
                 summary = run(on_case, on_sample)
-            sheet = finish_pictures(summary, out, rows)
+            sheet = draw_pictures(out, rows)
     except (ValueError, OSError, WorkerError) as error:
         raise refused(error) from error
     except KeyboardInterrupt as stopped:
@@ -54,7 +54,7 @@ def run_shown(run: Callable[[OnCase, OnSample], Summary], out: Path, rows: int, 
         raise typer.Exit(1)
 
 
-def finish_pictures(summary: Summary, out: Path, rows: int) -> bool:
+def draw_pictures(out: Path, rows: int) -> bool:
     """Draws the contact sheet and the report; whether there is a sheet."""
     from softcp_gpu.synthesize.again import open_run
     from softcp_gpu.synthesize.report import write_report

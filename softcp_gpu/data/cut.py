@@ -15,6 +15,7 @@ from softcp_gpu.data.bank_files import save_bank
 from softcp_gpu.data.cases import Case, Sample
 from softcp_gpu.data.errors import DataError, Problem
 from softcp_gpu.data.layout import Layout
+from softcp_gpu.data.masks import box_of
 from softcp_gpu.types import LesionCrop
 
 # By its defaults `SoftCP` shows tissue up to 9 steps from a lesion, at a corner 12.7 pixels. Turned by 45 degrees and
@@ -97,12 +98,9 @@ def around_lesion(sample: Sample, margin: float = MARGIN) -> Box:
     Returns:
         A slice per axis; the whole frame where there is no lesion.
     """
-    axes = range(sample.lesion.ndim)
-    hits = [np.flatnonzero(sample.lesion.any(axis=tuple(a for a in axes if a != axis))) for axis in axes]
-    if not len(hits[0]):
+    if not sample.lesion.any():
         return tuple(slice(0, length) for length in sample.lesion.shape)
-    box = tuple(slice(int(hit[0]), int(hit[-1]) + 1) for hit in hits)
-    return _grown(box, _reach(sample, margin), sample.lesion.shape)
+    return _grown(box_of(sample.lesion), _reach(sample, margin), sample.lesion.shape)
 
 
 def value_limits(image: np.ndarray) -> torch.Tensor:

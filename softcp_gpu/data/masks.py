@@ -187,3 +187,21 @@ def _cut(path: Path | str, values: np.ndarray) -> np.ndarray:
 def _listed(values: np.ndarray, most: int = 8) -> str:
     shown = ", ".join(str(int(value)) for value in values[:most])
     return f"the values {shown}" + (f" and {len(values) - most} more" if len(values) > most else "")
+
+
+def box_of(mask: np.ndarray) -> tuple[slice, ...]:
+    """Find the least box around what is true.
+
+    Args:
+        mask: (*axes) bool.
+
+    Returns:
+        A slice per axis; empty ones if nothing is.
+
+    Example:
+        >>> box_of(np.array([[False, False, False], [False, True, True]]))
+        (slice(1, 2, None), slice(1, 3, None))
+    """
+    axes = range(mask.ndim)
+    lines = [np.flatnonzero(mask.any(axis=tuple(other for other in axes if other != axis))) for axis in axes]
+    return tuple(slice(int(line[0]), int(line[-1]) + 1) if len(line) else slice(0, 0) for line in lines)

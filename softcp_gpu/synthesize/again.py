@@ -10,7 +10,7 @@ from typing import Any
 from softcp_gpu.data import DataError, manifest
 from softcp_gpu.synthesize.job import Job
 from softcp_gpu.synthesize.sample import SampleMaker
-from softcp_gpu.synthesize.save import ForNnunet, SameFormat
+from softcp_gpu.synthesize.save import make_saver
 from softcp_gpu.synthesize.settings import Settings
 from softcp_gpu.synthesize.survey import Inputs, Stamp
 
@@ -73,18 +73,18 @@ def open_run(out: Path | str, data: Path | str | None = None, device: str | None
     if not train:
         raise DataError(root, f"the cases that {out / manifest.INPUTS} names", "none of them")
     job = Job(
-        layout,
-        Inputs(root, stamps),
-        backgrounds,
-        sources if settings.bank is None else [],
-        settings.seed,
-        settings.config or {},
-        None if settings.bank is None else Path(settings.bank),
-        frozenset(held_out - {None}),
-        settings.device,
-        ForNnunet(layout, out, train) if settings.format == "nnunet" else SameFormat(layout, out, train[0].root),
-        out,
-        settings.region,
-        digest,
+        layout=layout,
+        inputs=Inputs(root, stamps),
+        backgrounds=backgrounds,
+        sources=sources if settings.bank is None else [],
+        seed=settings.seed,
+        config=settings.config or {},
+        bank=None if settings.bank is None else Path(settings.bank),
+        held_out=frozenset(held_out - {None}),
+        device=settings.device,
+        saver=make_saver(settings.format, layout, out, train),
+        out=out,
+        region=settings.region,
+        config_sha256=digest,
     )
     return Run(out, facts, job)

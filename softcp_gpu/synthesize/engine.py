@@ -24,7 +24,6 @@ import torch
 
 from softcp_gpu.data import DataError, run_folder
 from softcp_gpu.synthesize.job import Job
-from softcp_gpu.synthesize.sample import SampleMaker
 
 Record = dict[str, Any]
 AHEAD = 4  # batches in hand per worker: what is slow now and then leaves the others something to do
@@ -49,15 +48,11 @@ class Worker:
 
     def make(self, numbers: Sequence[int]) -> list[Record]:
         """The records of some samples, in their order."""
-        return make_batch(self.maker, numbers, self.at_once)
-
-
-def make_batch(maker: SampleMaker, numbers: Sequence[int], at_once: int) -> list[Record]:
-    """Makes samples side by side in threads; torch, codecs and hashes let go of Python's lock."""
-    if at_once == 1 or len(numbers) == 1:
-        return [maker.make(number) for number in numbers]
-    with ThreadPoolExecutor(min(at_once, len(numbers))) as pool:
-        return list(pool.map(maker.make, numbers))
+        if self.at_once == 1 or len(numbers) == 1:
+            return [self.maker.make(number) for number in numbers]
+        # In threads: torch, codecs and hashes let go of Python's lock.
+        with ThreadPoolExecutor(min(self.at_once, len(numbers))) as pool:
+            return list(pool.map(self.maker.make, numbers))
 
 
 def batches(numbers: range, size: int) -> Iterator[range]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from softcp_gpu import checks
 from softcp_gpu.data.cases import Sample
 from softcp_gpu.data.cut import around_lesion, value_limits
+from softcp_gpu.data.masks import box_of
 from softcp_gpu.data.volume_labels import ids_in, marked
 from softcp_gpu.data.volume_orient import oriented_like
 from softcp_gpu.functional.transforms import crop_and_resize
@@ -153,7 +154,7 @@ def _result(background: Sample, out: SoftCPOutput, lesions: tuple[int, ...]) -> 
     image = np.moveaxis(out.image[0].cpu().numpy(), 0, -1)
     if out.params.background is None and out.params.image is None:
         changed = (out.soft_mask[0, 0] > 0).cpu().numpy()
-        box, pasted = _box(changed), image
+        box, pasted = box_of(changed), image
         image = background.image.copy()
         image[box] = np.where(changed[box][..., None], _stored(pasted[box], image.dtype), image[box])
     else:
@@ -164,20 +165,6 @@ def _result(background: Sample, out: SoftCPOutput, lesions: tuple[int, ...]) -> 
     kept = ids.astype(np.result_type(np.min_scalar_type(int(ids.max())), background.labels))
     region = None if background.region is None else _moved(background.region, out.params)
     return Sample(image, marked(kept, lesions), region, kept, background.grid)
-
-
-def _box(mask: np.ndarray) -> tuple[slice, ...]:
-    """The least box around what is true, an empty one if nothing is.
-
-    Example:
-        >>> _box(np.array([[False, False, False], [False, True, True]]))
-        (slice(1, 2, None), slice(1, 3, None))
-    """
-    found = []
-    for axis in range(mask.ndim):
-        line = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
-        found.append(slice(int(line[0]), int(line[-1]) + 1) if len(line) else slice(0, 0))
-    return tuple(found)
 
 
 def _stored(values: np.ndarray, dtype: np.dtype) -> np.ndarray:

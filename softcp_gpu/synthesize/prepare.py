@@ -12,7 +12,7 @@ from softcp_gpu.data import DataError
 from softcp_gpu.modules import LesionBank
 from softcp_gpu.synthesize.job import Job, choose_device, names_of, open_bank
 from softcp_gpu.synthesize.plan import Selection, sample_count, select_cases
-from softcp_gpu.synthesize.save import ForNnunet, SameFormat
+from softcp_gpu.synthesize.save import make_saver
 from softcp_gpu.synthesize.settings import Settings
 from softcp_gpu.synthesize.summary import Summary
 
@@ -59,21 +59,19 @@ def prepare(data: Path, out: Path, settings: Settings, on_case: Callable[[int], 
         settings, layout=found.name, device=str(choose_device(settings.device)), config=config, region=region
     )
     job = Job(
-        found,
-        chosen.inputs,
-        chosen.backgrounds,
-        chosen.sources if bank is None else [],
-        settings.seed,
-        config,
-        None if settings.bank is None else Path(settings.bank),
-        names_of(chosen.held_out),
-        used.device,
-        ForNnunet(found, out, chosen.train)
-        if settings.format == "nnunet"
-        else SameFormat(found, out, chosen.train[0].root),
-        out,
-        region,
-        used.digest(),
+        layout=found,
+        inputs=chosen.inputs,
+        backgrounds=chosen.backgrounds,
+        sources=chosen.sources if bank is None else [],
+        seed=settings.seed,
+        config=config,
+        bank=None if settings.bank is None else Path(settings.bank),
+        held_out=names_of(chosen.held_out),
+        device=used.device,
+        saver=make_saver(settings.format, found, out, chosen.train),
+        out=out,
+        region=region,
+        config_sha256=used.digest(),
     )
     job.maker(bank).check()
     summary = Summary(found.name, real, requested, chosen.how, region, problems=chosen.problems)

@@ -12,6 +12,7 @@ import torch
 
 from softcp_gpu import __version__
 from softcp_gpu.data import Case, DataError, Layout, Problem, Sample, manifest, run_folder
+from softcp_gpu.data.masks import box_of
 from softcp_gpu.modules import LesionBank
 from softcp_gpu.synthesize.foreground import foreground
 from softcp_gpu.synthesize.pair import Augmentation, Pasted, paste_pair, pasted_lesion
@@ -140,7 +141,7 @@ class SampleMaker:
             raise DataError(self.out, "a folder that can be written", error.strerror or str(error)) from error
 
     def _load(self, case: Case) -> Sample:
-        self.inputs.hashes(case)
+        self.inputs.check(case)
         return self.layout.load(case)
 
     def _paste(self, pair: Pair, background: Sample) -> Pasted:
@@ -161,7 +162,7 @@ class SampleMaker:
     def _save(self, new_id: str, pair: Pair, background: Sample, pasted: Pasted) -> dict[str, Any]:
         """Writes a sample; returns what its record says about it."""
         source = _source(pair, self.bank)
-        source |= {"sha256": self.inputs.known(pair.source)} if pair.source else {}
+        source |= {"sha256": self.inputs.hashes(pair.source)} if pair.source else {}
         parents = [patient_of(pair.background), source["patient"] or source["id"]]
         paths = self.saver.save(new_id, pair, parents, pasted.sample)
         *images, mask = paths
@@ -171,7 +172,7 @@ class SampleMaker:
         names = {"image" if k == 0 else f"image_{k}": path for k, path in enumerate(images)} | names
         known = {"id": pair.background.id, "patient": pair.background.patient}
         return {
-            "background": {**known, "sha256": self.inputs.known(pair.background)},
+            "background": {**known, "sha256": self.inputs.hashes(pair.background)},
             "source": source,
             "seed": pair.seed,
             "lesion_labels": list(pasted.lesion_labels),
@@ -189,8 +190,8 @@ def _facts(background: Sample, pasted: Pasted) -> dict[str, Any]:
     """What is in the new label, and the pasted lesion in its new place."""
     result = pasted.sample
     new = pasted_lesion(background, pasted)
-    spacing = background.grid and background.grid.spacing_mm
-    lesion = lesion_facts(new, (slice(None),) * new.ndim, new.shape, result.labels, spacing) if new.any() else None
+    spacing, box = background.grid and background.grid.spacing_mm, box_of(new)
+    lesion = lesion_facts(new[box], box, new.shape, result.labels, spacing) if new.any() else None
     return {"label_pixels": label_pixels(result.lesion, result.region, result.labels), "lesion": lesion}
 
 

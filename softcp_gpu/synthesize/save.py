@@ -178,6 +178,18 @@ class ForNnunet:
         return replace(sample, labels=table[sample.labels])
 
 
+def make_saver(format: str, layout: Layout, out: Path, train: Sequence[Case]) -> Saver:
+    """The saver of a format.
+
+    Args:
+        format: one of `FORMATS`.
+        layout: of the data set.
+        out: the new set's folder.
+        train: the cases of the training part, one or more.
+    """
+    return ForNnunet(layout, out, train) if format == "nnunet" else SameFormat(layout, out, train[0].root)
+
+
 def patient_of(case: Case) -> str:
     """The patient; where patients are not known, each case counts as one."""
     return case.id if case.patient is None else case.patient

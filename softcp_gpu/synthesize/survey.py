@@ -33,28 +33,26 @@ class Inputs:
     root: Path
     stamps: Mapping[str, Stamp]  # by path below the root
 
-    def known(self, case: Case) -> dict[str, str]:
+    def hashes(self, case: Case) -> dict[str, str]:
         """The content hash of each file of a case, as it was when the run began."""
         return {name: self.stamps[name].sha256 for name in (relative(path, self.root) for path in files_of(case))}
 
-    def hashes(self, case: Case) -> dict[str, str]:
-        """The content hash of each file of a case, all of them checked to be what they were.
+    def check(self, case: Case) -> None:
+        """Checks that the files of a case are what they were.
 
         Raises:
-            DataError: a file has changed, or is gone.
+            DataError: one has changed, or is gone, or was not there.
         """
-        found = {}
         for path in files_of(case):
-            name = relative(path, self.root)
-            known = self.stamps[name]
+            known = self.stamps.get(relative(path, self.root))
+            if known is None:
+                raise DataError(path, "no file, as when the run began", "one")
             try:
                 same = _size_and_time(path) == known[1:] or manifest.sha256(path) == known.sha256
             except OSError as error:
                 raise DataError(path, "the file that was there when the run began", str(error.strerror)) from error
             if not same:
                 raise DataError(path, "the content that it had when the run began", "another one")
-            found[name] = known.sha256
-        return found
 
 
 class Look(NamedTuple):
@@ -95,21 +93,20 @@ def survey(
 
 def _look(layout: Layout, root: Path, held_out: bool, case: Case, part: str) -> Look:
     line: dict[str, Any] = {"schema": manifest.SCHEMA, "id": case.id, "patient": case.patient, "part": part}
+    line |= {"files": {}, "phash": None}
     stamps: dict[str, Stamp] = {}
     problem = None
     try:
         stamps = {relative(path, root): stamp(path) for path in files_of(case)}
-    except OSError as error:
-        problem = Problem(case.image, f"expected a file that can be read, found {error.strerror}")
-    line["files"] = {name: {"sha256": known.sha256, "bytes": known.bytes} for name, known in stamps.items()}
-    line["phash"] = None
-    try:
-        if part == "train" and problem is None:
+        line["files"] = {name: {"sha256": known.sha256, "bytes": known.bytes} for name, known in stamps.items()}
+        if part == "train":
             line |= _labels(layout, case)
-        if held_out and problem is None:
+        if held_out:
             line["phash"] = fingerprint(layout.pixels(case))
     except DataError as error:
         problem = Problem(Path(error.args[0]), str(error))
+    except OSError as error:
+        problem = Problem(case.image, f"expected a file that can be read, found {error.strerror}")
     return Look(line, stamps, problem)
 
 
@@ -167,7 +164,7 @@ def lesion_facts(
         `classes`, `pixels`, `mm` (area or volume in mm^n, or None), `center` (share of the frame along each axis).
     """
     pixels = int(part.sum())
-    middle = [float(line.mean()) + (side.start or 0) + 0.5 for line, side in zip(np.nonzero(part), box, strict=True)]
+    middle = [float(line.mean()) + side.start + 0.5 for line, side in zip(np.nonzero(part), box, strict=True)]
     return {
         "classes": [1] if ids is None else sorted(ids_in(ids[tuple(box)][part])),
         "pixels": pixels,
@@ -198,4 +195,4 @@ def files_of(case: Case) -> Iterator[Path]:
 
 def relative(path: Path, root: Path) -> str:
     """A path below the data set's folder, with slashes."""
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+    return path.relative_to(root).as_posix()

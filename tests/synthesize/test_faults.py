@@ -12,7 +12,7 @@ import time
 import pytest
 
 from softcp_gpu.data import DataError
-from softcp_gpu.synthesize import prepare, synthesize
+from softcp_gpu.synthesize import save, synthesize
 from tests.synthesize import faults, trees
 from tests.synthesize.faults import files, whole_lines, whole_samples
 
@@ -77,6 +77,18 @@ def after(number, do):
     return on_sample
 
 
+def fill_after_the_files_of_the_fifth(disk, monkeypatch):
+    make = save.SameFormat.save
+
+    def save_and_fill(self, new_id, *more):
+        paths = make(self, new_id, *more)
+        if new_id == "synth_000004":
+            disk.fill()
+        return paths
+
+    monkeypatch.setattr(save.SameFormat, "save", save_and_fill)
+
+
 class TestFullDisk:
     @pytest.mark.parametrize("workers", ONE_OR_TWO)
     @pytest.mark.parametrize("leave", [0, 4096, 8192])
@@ -126,15 +138,8 @@ class TestFullDisk:
 
     def test_when_only_the_list_does_not_fit(self, disk, data, expected, monkeypatch):
         """The files of a sample are there; its line is torn."""
-        out, make = disk.folder / "out", prepare.SameFormat.save
-
-        def save_and_fill(self, new_id, *more):
-            paths = make(self, new_id, *more)
-            if new_id == "synth_000004":
-                disk.fill()
-            return paths
-
-        monkeypatch.setattr(prepare.SameFormat, "save", save_and_fill)
+        out = disk.folder / "out"
+        fill_after_the_files_of_the_fifth(disk, monkeypatch)
         with pytest.raises(DataError, match=r"samples.jsonl: expected .* found .*No space left on device"):
             synthesize(data, out, count=COUNT)
         monkeypatch.undo()
@@ -144,15 +149,8 @@ class TestFullDisk:
         assert files(out) == expected
 
     def test_on_the_command_line_it_is_one_line_and_exit_code_2(self, disk, data, softcp, monkeypatch):
-        out, make = disk.folder / "out", prepare.SameFormat.save
-
-        def save_and_fill(self, new_id, *more):
-            paths = make(self, new_id, *more)
-            if new_id == "synth_000004":
-                disk.fill()
-            return paths
-
-        monkeypatch.setattr(prepare.SameFormat, "save", save_and_fill)
+        out = disk.folder / "out"
+        fill_after_the_files_of_the_fifth(disk, monkeypatch)
         said = softcp("synthesize", data, out, "--count", COUNT)
         assert said.code == 2
         assert said.err.count("\n") == 1
@@ -262,7 +260,7 @@ class TestInputs:
     def test_one_that_changes_between_reading_and_recording(self, tmp_path, monkeypatch, role, how):
         """The sample was made from what was read, and is recorded as such, or not at all; the next ones tell."""
         trees.pairs(tmp_path / "data", 6)
-        make = prepare.SameFormat.save
+        make = save.SameFormat.save
 
         def spoil_and_save(self, new_id, pair, *more):
             if new_id == "synth_000003":
@@ -273,7 +271,7 @@ class TestInputs:
                     trees.put(case.image, trees.picture(9))
             return make(self, new_id, pair, *more)
 
-        monkeypatch.setattr(prepare.SameFormat, "save", spoil_and_save)
+        monkeypatch.setattr(save.SameFormat, "save", spoil_and_save)
         summary = synthesize(tmp_path / "data", tmp_path / "out", count=30)
         assert whole_samples(tmp_path / "out") == summary.written == 30
         assert len(summary.problems) == 1

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from softcp_gpu.data import LAYOUTS, Case, DataError, find_layout
+from softcp_gpu.data import LAYOUTS, Case, DataError, Split, find_layout
 from softcp_gpu.synthesize.plan import Pairing, sample_count, select_cases, split_cases
+from softcp_gpu.synthesize.survey import survey
 from tests.synthesize import trees
 
 
@@ -171,13 +172,23 @@ class TestSelection:
         assert set(chosen.inputs.hashes(case)) == {"images/a0.png", "masks/a0.png"}
         content = case.image.read_bytes()
         os.utime(case.image, ns=(0, 0))
-        assert chosen.inputs.hashes(case)  # touched, and the same
+        chosen.inputs.check(case)  # touched, and the same
         case.image.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
         with pytest.raises(DataError, match=r"a0\.png: expected the content that it had"):
-            chosen.inputs.hashes(case)
+            chosen.inputs.check(case)
         case.image.unlink()
         with pytest.raises(DataError, match=r"a0\.png: expected the file that was there"):
-            chosen.inputs.hashes(case)
+            chosen.inputs.check(case)
+
+    def test_a_pipe_in_a_case_is_a_problem_of_that_case(self, tmp_path):
+        trees.pairs(tmp_path)
+        layout = LAYOUTS["pairs"]
+        cases = layout.cases(tmp_path)[0]
+        (tmp_path / "images" / "a1.png").unlink()
+        os.mkfifo(tmp_path / "images" / "a1.png")
+        [look] = survey(layout, tmp_path, Split([cases[1]], [], []), [], 1, lambda: None)
+        assert "a1.png" in str(look.problem)
+        assert "pipe" in str(look.problem)
 
 
 class TestPairing:

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from softcp_gpu.synthesize import engine, prepare, synthesize
+from softcp_gpu.synthesize import engine, prepare, save, synthesize
 from softcp_gpu.synthesize.engine import WorkerError, in_processes
 from softcp_gpu.synthesize.prepare import Settings
 from tests.synthesize import faults
@@ -69,7 +69,7 @@ def test_records_come_in_order_however_their_makers_finish(data, tmp_path):
 
 
 def test_a_worker_that_dies_while_it_writes_costs_nothing(data, tmp_path, monkeypatch, expected):
-    monkeypatch.setattr(prepare, "SameFormat", faults.Deadly)
+    monkeypatch.setattr(save, "SameFormat", faults.Deadly)
     synthesize(data, tmp_path / "out", count=COUNT, workers=2, batch_size=2)
     assert (tmp_path / "died").exists()
     assert files(tmp_path / "out") == expected
@@ -93,7 +93,7 @@ def test_workers_that_are_killed_again_and_again_cost_nothing(data, tmp_path, ex
 
 @pytest.mark.parametrize("batch", [1, 3])
 def test_a_sample_that_always_kills_is_named_and_what_is_whole_stays(data, tmp_path, monkeypatch, expected, batch):
-    monkeypatch.setattr(prepare, "SameFormat", faults.AlwaysDeadly)
+    monkeypatch.setattr(save, "SameFormat", faults.AlwaysDeadly)
     with pytest.raises(WorkerError, match=r"sample 5:" if batch == 1 else r"sample 3 to 5:"):
         synthesize(data, tmp_path / "out", count=COUNT, workers=2, batch_size=batch)
     assert whole_samples(tmp_path / "out") == (5 if batch == 1 else 3)
@@ -104,7 +104,7 @@ def test_a_sample_that_always_kills_is_named_and_what_is_whole_stays(data, tmp_p
 
 
 def test_on_the_command_line_it_is_one_line_and_exit_code_2(softcp, data, tmp_path, monkeypatch):
-    monkeypatch.setattr(prepare, "SameFormat", faults.AlwaysDeadly)
+    monkeypatch.setattr(save, "SameFormat", faults.AlwaysDeadly)
     said = softcp("synthesize", data, tmp_path / "out", "--count", COUNT, "--workers", 2)
     assert said.code == 2
     assert said.err.count("\n") == 1
