@@ -1,9 +1,9 @@
 import json
 import math
-import multiprocessing.dummy
 import re
+import subprocess
+import sys
 from dataclasses import replace
-from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -70,24 +70,6 @@ def photo_set(tmp_path):
     return tmp_path
 
 
-@pytest.fixture
-def nnunet():
-    pytest.importorskip("nnunetv2", reason="no nnunetv2: `make test` installs it")
-    from nnunetv2.experiment_planning import verify_dataset_integrity
-
-    return verify_dataset_integrity
-
-
-@pytest.fixture
-def verify(nnunet, monkeypatch):
-    """nnU-Net's check in threads: it is the same, and a process would import PyTorch first."""
-    from nnunetv2.utilities import utils
-
-    monkeypatch.setattr(nnunet, "multiprocessing", SimpleNamespace(get_context=lambda method: multiprocessing.dummy))
-    monkeypatch.setattr(utils, "Pool", multiprocessing.dummy.Pool)
-    return partial(nnunet.verify_dataset_integrity, num_processes=1)
-
-
 def edit_volume(path, change):
     import SimpleITK as sitk
 
@@ -100,33 +82,36 @@ def edit_json(path, **changes):
 
 
 class TestNnunetsOwnCheck:
-    def test_accepts_oblique_volumes_of_two_channels(self, volume_set, verify):
-        verify(volume_set)
+    def test_accepts_oblique_volumes_of_two_channels(self, volume_set, nnunet_verify):
+        nnunet_verify(volume_set)
 
-    def test_accepts_rgb_images(self, photo_set, verify):
-        verify(photo_set)
+    def test_accepts_rgb_images(self, photo_set, nnunet_verify):
+        nnunet_verify(photo_set)
 
-    def test_accepts_grey_images_with_a_region(self, tmp_path, verify):
+    def test_accepts_grey_images_with_a_region(self, tmp_path, nnunet_verify):
         organs = (replace(sample, region=~sample.lesion) for sample in photos(4, channels=1))
         export(tmp_path, organs, ["US"], ORGAN, ".png").finish()
-        verify(tmp_path)
+        nnunet_verify(tmp_path)
 
     @pytest.mark.slow
-    def test_accepts_both_in_processes_of_its_own(self, tmp_path, nnunet):
+    def test_accepts_both_in_processes_of_its_own(self, tmp_path):
+        pytest.importorskip("nnunetv2", reason="no nnunetv2: `make test` installs it")
         export(tmp_path / "3d", volumes(4), ("T1", "FLAIR"), ORGAN, ".nii.gz").finish()
         export(tmp_path / "2d", photos(4), RGB, LESION, ".png").finish()
+        check = "nnunetv2.experiment_planning.verify_dataset_integrity import verify_dataset_integrity as check"
         for folder in tmp_path.iterdir():
-            nnunet.verify_dataset_integrity(folder, num_processes=1)
+            code = f"from {check}\nif __name__ == '__main__': check({str(folder)!r}, num_processes=1)"
+            subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
 
     @pytest.mark.real_data
-    def test_accepts_slices_of_kidneys(self, real_data, tmp_path, verify):
+    def test_accepts_slices_of_kidneys(self, real_data, tmp_path, nnunet_verify):
         layout = find_layout(real_data / "kits19_2d_slices")
         cases, _ = layout.cases(real_data / "kits19_2d_slices")
         writer = NnunetWriter(tmp_path, ["windowed CT"], {"background": 0, "kidney": 1, "tumour": 2}, ".png")
         for case in cases:
             writer.add_real(case.id, case.patient, layout.load(case))
         writer.finish()
-        verify(tmp_path)
+        nnunet_verify(tmp_path)
 
     @pytest.mark.parametrize(
         "damage",
@@ -140,16 +125,16 @@ class TestNnunetsOwnCheck:
             lambda out: edit_json(out / "dataset.json", numTraining=3),
         ],
     )
-    def test_refuses_a_set_that_was_damaged(self, volume_set, verify, damage):
-        verify(volume_set)
+    def test_refuses_a_set_that_was_damaged(self, volume_set, nnunet_verify, damage):
+        nnunet_verify(volume_set)
         damage(volume_set)
         with pytest.raises((AssertionError, RuntimeError)):
-            verify(volume_set)
+            nnunet_verify(volume_set)
 
-    def test_refuses_rgb_images_whose_label_was_replaced(self, photo_set, verify):
+    def test_refuses_rgb_images_whose_label_was_replaced(self, photo_set, nnunet_verify):
         (photo_set / "labelsTr" / "case_0.png").write_bytes((photo_set / "imagesTr" / "case_0_0000.png").read_bytes())
         with pytest.raises(RuntimeError, match="unexpected labels"):
-            verify(photo_set)
+            nnunet_verify(photo_set)
 
 
 class TestFiles:
@@ -171,7 +156,7 @@ class TestFiles:
             assert found.GetOrigin() == pytest.approx(OBLIQUE.origin, rel=1e-6)
             assert found.GetDirection() == pytest.approx(OBLIQUE.direction, abs=1e-6)
 
-    def test_nnunets_reader_finds_the_pixels_of_an_rgb_image(self, photo_set, nnunet):
+    def test_nnunets_reader_finds_the_pixels_of_an_rgb_image(self, photo_set, nnunet_verify):
         from nnunetv2.imageio.natural_image_reader_writer import NaturalImage2DIO
 
         sample = next(photos(1))
@@ -180,7 +165,7 @@ class TestFiles:
         assert np.array_equal(pixels[:, 0], np.moveaxis(sample.image, -1, 0))
         assert np.array_equal(labels[0, 0], sample.lesion)
 
-    def test_without_class_ids_the_region_is_1_and_the_lesion_2(self, tmp_path, nnunet):
+    def test_without_class_ids_the_region_is_1_and_the_lesion_2(self, tmp_path, nnunet_verify):
         from nnunetv2.imageio.natural_image_reader_writer import NaturalImage2DIO
 
         region, lesion = np.zeros((2, 8, 8), dtype=bool)
@@ -190,7 +175,7 @@ class TestFiles:
         found, _ = NaturalImage2DIO().read_seg(path)
         assert np.array_equal(found[0, 0], np.where(lesion, 2, region))
 
-    def test_grey_images_keep_16_bits(self, tmp_path, nnunet):
+    def test_grey_images_keep_16_bits(self, tmp_path, nnunet_verify):
         from nnunetv2.imageio.natural_image_reader_writer import NaturalImage2DIO
 
         image = np.arange(64, dtype=np.uint16).reshape(8, 8, 1) * 1000
@@ -198,7 +183,7 @@ class TestFiles:
         found, _ = NaturalImage2DIO().read_images([path])
         assert np.array_equal(found[0, 0], image[..., 0])
 
-    def test_more_than_256_classes_get_16_bits(self, tmp_path, nnunet):
+    def test_more_than_256_classes_get_16_bits(self, tmp_path, nnunet_verify):
         from nnunetv2.imageio.natural_image_reader_writer import NaturalImage2DIO
 
         labels = np.arange(300).reshape(15, 20)
@@ -212,14 +197,14 @@ class TestFiles:
         ("case_id", "stem"),
         [("benign (1)", "benign_1"), ("../a/b", "a_b"), ("x.nii_0000", "x_nii_0000"), ("病人 2", "病人_2")],
     )
-    def test_an_id_becomes_a_safe_name(self, tmp_path, verify, case_id, stem):
+    def test_an_id_becomes_a_safe_name(self, tmp_path, nnunet_verify, case_id, stem):
         writer = NnunetWriter(tmp_path, RGB, LESION, ".png")
         one, two = photos(2)
         paths = writer.add_real(case_id, "a", one)
         assert paths == [tmp_path / "imagesTr" / f"{stem}_0000.png", tmp_path / "labelsTr" / f"{stem}.png"]
         writer.add_real("other", "b", two)
         writer.finish()
-        verify(tmp_path)
+        nnunet_verify(tmp_path)
         assert {case for fold in json.loads((tmp_path / "splits_final.json").read_text()) for case in fold["val"]} == {
             stem,
             "other",
@@ -273,13 +258,13 @@ class TestArguments:
             {"background": 0, "lesion": 1, "ignore": 3},
         ],
     )
-    def test_labels_that_nnunet_refuses_are_an_error(self, tmp_path, verify, labels):
+    def test_labels_that_nnunet_refuses_are_an_error(self, tmp_path, nnunet_verify, labels):
         with pytest.raises(ValueError, match=r"^labels: expected .*, found \{"):
             NnunetWriter(tmp_path, RGB, labels, ".png")
         export(tmp_path, photos(3), RGB, LESION, ".png").finish()
         edit_json(tmp_path / "dataset.json", labels=labels)
         with pytest.raises((AssertionError, RuntimeError), match=r"(?i)label"):
-            verify(tmp_path)
+            nnunet_verify(tmp_path)
 
     @pytest.mark.parametrize(
         "labels", [{}, {"background": 0}, {"background": 0, "a": 1, "b": 1}, {"background": 0, "a": 1.0}]
@@ -288,9 +273,9 @@ class TestArguments:
         with pytest.raises(ValueError, match=r"^labels: expected background 0 and the classes 1, 2, 3"):
             NnunetWriter(tmp_path, RGB, labels, ".png")
 
-    def test_what_is_to_be_ignored_may_come_last(self, tmp_path, verify):
+    def test_what_is_to_be_ignored_may_come_last(self, tmp_path, nnunet_verify):
         export(tmp_path, photos(3), RGB, LESION | {"ignore": 2}, ".png").finish()
-        verify(tmp_path)
+        nnunet_verify(tmp_path)
 
     def test_unknown_endings_and_missing_channels_are_errors(self, tmp_path):
         with pytest.raises(ValueError, match=r"file_ending: expected one of '.nii.gz', .*, found '.jpg'"):
@@ -348,7 +333,7 @@ class TestSamplesThatDoNotFit:
 
 
 class TestFinish:
-    def test_nnunets_planner_and_trainer_take_the_folds(self, tmp_path, verify, monkeypatch):
+    def test_nnunets_planner_and_trainer_take_the_folds(self, tmp_path, nnunet_verify, monkeypatch):
         from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
         from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 

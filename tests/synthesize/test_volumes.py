@@ -365,12 +365,9 @@ class TestForNnunet:
         return root, out
 
     @pytest.mark.parametrize("name", SETS)
-    def test_nnunet_accepts_it(self, tmp_path, softcp, name):
-        pytest.importorskip("nnunetv2", reason="nnunetv2 is not installed")
-        from nnunetv2.experiment_planning.verify_dataset_integrity import verify_dataset_integrity
-
+    def test_nnunet_accepts_it(self, tmp_path, softcp, nnunet_verify, name):
         _, out = self.made(tmp_path, softcp, name)
-        verify_dataset_integrity(str(out), num_processes=1)
+        nnunet_verify(str(out))
         about = json.loads((out / "dataset.json").read_text("utf-8"))
         assert about["numTraining"] == 11
         assert find_layout(out).name == "nnunet"
