@@ -49,14 +49,14 @@ def decode(path: Path) -> Raster:
         DataError: as for `read_image`, apart from transparency.
     """
     with opened(path) as image:
+        bits = _checked_bits(path, image)
         if image.format == "PNG":
+            if _png_header(path) in _PLAIN_PNG:
+                return _split(_plain_png(path, image), None, bits, lossy=False)
             image.verify()  # the checksums, which Pillow does not look at while it decodes
     with opened(path) as image:
-        bits = _checked_bits(path, image)
+        _checked_bits(path, image)  # it may look at further frames, and then the first is to be found anew
         check_complete(path, image)
-        if image.format == "PNG" and _png_header(path) in _PLAIN_PNG:  # in a third of the time
-            pixels = rust_io.read_image_png_u8(str(path), "mono" if image.mode == "L" else "rgb")
-            return _split(np.asarray(pixels), None, bits, lossy=False)
         if bits == 16:
             samples = _samples_16_bit(path, image)
             if samples.shape[:2] != (image.height, image.width):  # another decoder, which may read the header otherwise
@@ -75,6 +75,15 @@ def _split(samples: np.ndarray, index: np.ndarray | None, bits: int, *, lossy: b
     colours = samples.shape[2] - (samples.shape[2] in (2, 4))
     alpha = samples[:, :, colours] if colours < samples.shape[2] else None
     return Raster(samples[:, :, :colours], alpha, index, bits, lossy)
+
+
+def _plain_png(path: Path, image: Image.Image) -> np.ndarray:
+    """Decode with kornia_rs, in a third of Pillow's time; it looks at checksums, and refuses what is not complete."""
+    try:
+        return np.asarray(rust_io.read_image_png_u8(str(path), "mono" if image.mode == "L" else "rgb"))
+    except Exception:
+        check_complete(path, image)  # says what is missing
+        raise
 
 
 @contextmanager

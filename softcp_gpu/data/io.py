@@ -11,7 +11,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import kornia_rs.io as rust_io
@@ -20,16 +19,13 @@ from PIL import Image
 
 from softcp_gpu.data.decode import decode, opened
 from softcp_gpu.data.errors import DataError
+from softcp_gpu.data.png import write_png
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 """The suffixes of image files, in lower case."""
 
 LOSSY = (".jpg", ".jpeg")
 """The ones among them that do not keep every pixel."""
-
-# Of an image, level 6 makes a file that is an eighth smaller, in four to six times the time; of a mask, a larger one.
-_PNG = MappingProxyType({"compress_level": 1})
-_PNG_OF_FEW_VALUES = MappingProxyType({"compress_level": 1, "compress_type": Image.RLE})
 
 
 def read_image(path: Path | str) -> np.ndarray:
@@ -105,13 +101,12 @@ def encode(path: Path, values: np.ndarray, *, few_values: bool = False) -> None:
         raise DataError(path, f"8 bits in a {suffix} file", "16 bits")
     values = values[:, :, 0] if values.ndim == 3 and values.shape[2] == 1 else values
     values = np.ascontiguousarray(values)
-    if values.dtype == np.uint16 and values.ndim == 3:  # Pillow has no such mode
-        write = rust_io.write_image_png_u16 if suffix == ".png" else rust_io.write_image_tiff_u16
-        write(str(path), values, "rgb")
+    if suffix == ".png" and values.dtype != bool:
+        write_png(path, values, few_values=few_values)
+    elif values.dtype == np.uint16 and values.ndim == 3:  # Pillow has no such mode
+        rust_io.write_image_tiff_u16(str(path), values, "rgb")
     else:
         options: Mapping[str, Any] = {"quality": 100, "subsampling": 0} if suffix in LOSSY else {}
-        if suffix == ".png":
-            options = _PNG_OF_FEW_VALUES if few_values else _PNG
         Image.fromarray(values).save(path, **options)
 
 

@@ -117,7 +117,8 @@ class Kits2d(Pairs):
         """See `Layout.read_labels`."""
         path = case.masks[0]
         pixels = read_colour_mask(path)
-        black, red, blue = (_is_colour(pixels, colour) for _, colour in self.colours)
+        planes = _planes(pixels)
+        black, red, blue = (_is_colour(planes, colour) for _, colour in self.colours)
         if not (known := black | red | blue).all():
             y, x = np.argwhere(~known)[0]
             names = ", ".join(f"{name} {colour}" for name, colour in self.colours)
@@ -132,8 +133,8 @@ class Kits2d(Pairs):
         values = np.zeros((*lesion.shape, 3), np.uint8)
         _, red, blue = (colour for _, colour in self.colours)
         for mask, colour in ((region & ~lesion, blue), (lesion, red)):
-            for channel, value in enumerate(colour):
-                values[..., channel] += mask * np.uint8(value)
+            for channel in np.flatnonzero(colour):
+                values[..., channel] |= mask * np.uint8(colour[channel])
         return values
 
     def targets(self, new_id: str, like: Case, source: Case | None) -> tuple[Path, Path]:
@@ -141,10 +142,14 @@ class Kits2d(Pairs):
         return super().targets(f"{like.patient}_{new_id}", like, source)
 
 
-def _is_colour(pixels: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
-    """Channel by channel: several times as fast as one comparison over the last axis."""
-    red, green, blue = (pixels[..., channel] == value for channel, value in enumerate(colour))
+def _is_colour(planes: list[np.ndarray], colour: tuple[int, int, int]) -> np.ndarray:
+    red, green, blue = (plane == value for plane, value in zip(planes, colour, strict=True))
     return red & green & blue
+
+
+def _planes(pixels: np.ndarray) -> list[np.ndarray]:
+    """The channels one by one: several times as fast as one comparison over the last axis."""
+    return [np.ascontiguousarray(pixels[..., channel]) for channel in range(3)]
 
 
 def _has(folder: Path, *names: str) -> bool:
@@ -153,7 +158,7 @@ def _has(folder: Path, *names: str) -> bool:
 
 def _shows_colours(path: Path) -> bool:
     try:
-        pixels = read_colour_mask(path)
+        planes = _planes(read_colour_mask(path))
     except DataError:
         return False
-    return any(_is_colour(pixels, colour).any() for _, colour in Kits2d.colours[1:])
+    return any(_is_colour(planes, colour).any() for _, colour in Kits2d.colours[1:])

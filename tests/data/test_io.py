@@ -11,6 +11,7 @@ from softcp_gpu.data import (
     DataError,
     MaskStyle,
     image_size,
+    io,
     mask_style,
     read_colour_mask,
     read_image,
@@ -162,15 +163,17 @@ class TestImages:
         assert ".gif" in error_of(write_image, tmp_path / "a.gif", photo)
         assert list(tmp_path.iterdir()) == []
 
-    def test_a_failed_write_keeps_the_old_file(self, tmp_path, photo, monkeypatch):
-        path = tmp_path / "a.png"
+    @pytest.mark.parametrize("suffix", [".png", ".bmp"])
+    def test_a_failed_write_keeps_the_old_file(self, tmp_path, photo, monkeypatch, suffix):
+        path = tmp_path / f"a{suffix}"
         write_image(path, photo)
 
-        def full_disk(self, target, **options):
+        def full_disk(target, values, **options):
             target.write_bytes(b"half")
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(Image.Image, "save", full_disk)
+        monkeypatch.setattr(io, "write_png", full_disk)
+        monkeypatch.setattr(Image.Image, "save", lambda image, target, **options: full_disk(target, image))
         assert "No space left" in error_of(write_image, path, photo * 0)
         assert np.array_equal(read_image(path), photo)
         assert list(tmp_path.iterdir()) == [path]

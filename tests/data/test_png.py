@@ -1,0 +1,75 @@
+"""Our PNG writer, read by three decoders that are not ours."""
+
+import cv2
+import kornia_rs.io as rust_io
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from softcp_gpu.data.png import write_png
+
+
+@st.composite
+def arrays(draw):
+    """Noise, ramps along each axis, and masks: each filter is the better one somewhere."""
+    height, width, colours = draw(st.integers(1, 40)), draw(st.integers(1, 40)), draw(st.sampled_from([(), (3,)]))
+    dtype, kind = (
+        draw(st.sampled_from([np.uint8, np.uint16])),
+        draw(st.sampled_from(["noise", "down", "right", "mask"])),
+    )
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    values = rng.integers(0, np.iinfo(dtype).max + 1, (height, width, *colours))
+    y, x = np.mgrid[:height, :width].reshape(2, height, width, *(1 for _ in colours))
+    values = {"noise": values, "down": y * 7 + values % 3, "right": x * 7 + values % 3, "mask": (values > 99) * 255}[
+        kind
+    ]
+    return values.astype(dtype)
+
+
+def pillow(path, values):
+    if values.dtype == np.uint16 and values.ndim == 3:
+        return values  # it would cut them to 8 bits
+    with Image.open(path) as image:
+        image.verify()
+    return np.array(Image.open(path)).astype(values.dtype)
+
+
+def opencv(path, values):
+    found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    return found[..., ::-1] if values.ndim == 3 else found
+
+
+def rust(path, values):
+    read = rust_io.read_image_png_u8 if values.dtype == np.uint8 else rust_io.read_image_png_u16
+    return np.asarray(read(str(path), "rgb" if values.ndim == 3 else "mono")).reshape(values.shape)
+
+
+@settings(max_examples=200)
+@given(values=arrays(), few_values=st.booleans())
+def test_every_decoder_reads_what_was_written(tmp_path_factory, values, few_values):
+    path = tmp_path_factory.getbasetemp() / "a.png"
+    write_png(path, values, few_values=few_values)
+    for decoder in (pillow, opencv, rust):
+        found = decoder(path, values)
+        assert found.dtype == values.dtype
+        assert np.array_equal(found, values), decoder.__name__
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_the_order_in_memory_does_not_matter(tmp_path, order):
+    values = np.arange(30 * 20 * 3, dtype=np.uint16).reshape(30, 20, 3)
+    for name, array in (("a", values), ("b", np.array(values, order=order)), ("c", values[::-1][::-1])):
+        write_png(tmp_path / name, array)
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
+
+def test_a_photo_takes_no_more_room_than_with_one_filter(tmp_path):
+    y, x = np.mgrid[:128, :128]
+    photo = (128 + 60 * np.sin(x / 9) + 60 * np.cos(y / 7)).astype(np.uint8)
+    noisy = photo + np.random.default_rng(0).integers(0, 4, photo.shape, np.uint8)
+    for name, values in (("down", photo), ("right", photo.T), ("noisy", noisy)):
+        write_png(tmp_path / name, values)
+        write_png(tmp_path / "one", values, few_values=True)
+        assert (tmp_path / name).stat().st_size < (tmp_path / "one").stat().st_size
