@@ -32,7 +32,7 @@ def write_png(path: Path, values: np.ndarray, *, few_values: bool = False) -> No
     header = struct.pack(">IIBBBBB", width, height, bits, _COLOUR_TYPES[colours], 0, 0, 0)
     with path.open("wb") as file:
         file.write(_SIGNATURE)
-        for kind, content in ((b"IHDR", header), (b"IDAT", packer.compress(rows) + packer.flush()), (b"IEND", b"")):
+        for kind, content in ((b"IHDR", header), (b"IDAT", packer.compress(rows.data) + packer.flush()), (b"IEND", b"")):
             checksum = zlib.crc32(content, zlib.crc32(kind))
             file.write(b"".join((struct.pack(">I", len(content)), kind, content, struct.pack(">I", checksum))))
 

@@ -140,7 +140,7 @@ def _class_ids(background: Sample, source: Sample | LesionBank) -> tuple[tuple[i
 def _tensors(sample: Sample, device: torch.device) -> tuple[Tensor, Tensor]:
     """(1, C, *axes) in a float type that holds every value, and class ids (1, 1, *axes)."""
     exact = np.result_type(sample.image.dtype, np.float32)
-    image = torch.from_numpy(np.moveaxis(sample.image, -1, 0).astype(exact))[None].to(device)
+    image = torch.from_numpy(np.moveaxis(sample.image, -1, 0).astype(exact, order="C"))[None].to(device)
     labels = sample.labels
     if labels is None:
         others = np.uint8(0) if sample.region is None else sample.region * np.uint8(REGION)
