@@ -11,7 +11,6 @@ import numpy as np
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = (0, 2)  # grey, RGB
 _SUB, _UP = 1, 2  # filters: what differs from the pixel before, from the one above
-_FASTEST, _MOST_MEMORY = 1, 9
 
 
 def write_png(path: Path, values: np.ndarray, *, few_values: bool = False) -> None:
@@ -26,13 +25,16 @@ def write_png(path: Path, values: np.ndarray, *, few_values: bool = False) -> No
     bits, colours = 8 * values.itemsize, values.ndim == 3
     rows = np.ascontiguousarray(values.astype(values.dtype.newbyteorder(">"), copy=False)).view(np.uint8)
     rows = _filtered(rows.reshape(height, -1), values[0, 0].nbytes, up_only=few_values)
-    packer = zlib.compressobj(
-        _FASTEST, zlib.DEFLATED, zlib.MAX_WBITS, _MOST_MEMORY, zlib.Z_RLE if few_values else zlib.Z_DEFAULT_STRATEGY
-    )
+    strategy = zlib.Z_RLE if few_values else zlib.Z_DEFAULT_STRATEGY
+    packer = zlib.compressobj(zlib.Z_BEST_SPEED, strategy=strategy)
     header = struct.pack(">IIBBBBB", width, height, bits, _COLOUR_TYPES[colours], 0, 0, 0)
     with path.open("wb") as file:
         file.write(_SIGNATURE)
-        for kind, content in ((b"IHDR", header), (b"IDAT", packer.compress(rows.data) + packer.flush()), (b"IEND", b"")):
+        for kind, content in (
+            (b"IHDR", header),
+            (b"IDAT", packer.compress(rows.data) + packer.flush()),
+            (b"IEND", b""),
+        ):
             checksum = zlib.crc32(content, zlib.crc32(kind))
             file.write(b"".join((struct.pack(">I", len(content)), kind, content, struct.pack(">I", checksum))))
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from softcp_gpu.functional import execution
 from softcp_gpu.functional.windows import count_pixels, take_window, window_index
 from softcp_gpu.types import Bounds
 
@@ -45,6 +47,12 @@ def overlaps_at(
     Returns:
         (B,) each.
     """
+    if execution.may_read_values(window):
+        counts = [
+            overlaps_of_one(window[i : i + 1], corner, shape, row_of(region, i), row_of(other_lesions, i))
+            for i, corner in enumerate(origin.tolist())
+        ]
+        return Overlaps(*(execution.constants(kind, window) for kind in zip(*counts, strict=True)))
     size = tuple(window.shape[2:])
     visible = window & window_index(origin, size, shape)[1][:, None]
 
@@ -53,6 +61,31 @@ def overlaps_at(
         return count_pixels(shared)
 
     return Overlaps(count_pixels(visible), count(region), count(other_lesions))
+
+
+def overlaps_of_one(
+    window: Tensor, origin: Sequence[int], shape: tuple[int, ...], region: Tensor | None, other_lesions: Tensor | None
+) -> Overlaps:
+    """As `overlaps_at` for a batch of one whose values may be read; the counts are numbers."""
+    sides = zip(origin, window.shape[2:], shape, strict=True)
+    there = [(max(0, first), max(0, min(first + length, frame))) for first, length, frame in sides]
+    visible = _part(window, [(start - first, stop - first) for (start, stop), first in zip(there, origin, strict=True)])
+
+    def count(frame: Tensor | None) -> int:
+        return 0 if frame is None else int(count_pixels(visible & _part(frame, there)))
+
+    return Overlaps(int(count_pixels(visible)), count(region), count(other_lesions))  # type: ignore[arg-type]
+
+
+def row_of(mask: Tensor | None, i: int) -> Tensor | None:
+    """One sample of a mask that may be absent, as a batch of one."""
+    return None if mask is None else mask[i : i + 1]
+
+
+def _part(x: Tensor, sides: Sequence[tuple[int, int]]) -> Tensor:
+    for axis, (start, stop) in enumerate(sides, 2):
+        x = x.narrow(axis, min(start, x.shape[axis]), max(0, stop - start))  # nothing, where all lies beside it
+    return x
 
 
 def overlap_maps(
@@ -81,17 +114,27 @@ def overlap_maps(
 
 def within_bounds(counts: Overlaps, area: Tensor, bounds: Bounds, region: Tensor | None) -> Tensor:
     """Whether the counts, (B, ...), of lesions of (B,) pixels obey all bounds; an empty lesion never does."""
-    area = area.view(-1, *(1,) * (counts.visible.ndim - 1))
+    area = area.view(-1, *(1,) * (counts.visible.ndim - 1)).double()
+    return obeys(counts, area, bounds, region is not None)
 
-    def bound(value: int | float) -> Tensor:
-        # A fraction of the area is a real number: the slack below only absorbs the rounding of that product.
-        return torch.full_like(area, value, dtype=torch.float64) if isinstance(value, int) else area.double() * value
 
+def obeys(counts: Overlaps, area: Tensor | float, bounds: Bounds, has_region: bool) -> Tensor:
+    """The rule itself, for tensors or for numbers.
+
+    Args:
+        counts: of one shape, or numbers.
+        area: the lesion's pixels as float64.
+        bounds: a fraction of the area is a real number: the slack only absorbs the rounding of that product.
+        has_region: whether there is one; else equation 3 is left out.
+    """
+    # Python's own floats would be compared in float32.
+    limits = [area * 0 + value if isinstance(value, int) else area * value for value in bounds]
+    least_region, most_lesion, least_visible = limits
     # Whatever the bound, a lesion of which nothing is seen is not pasted.
-    legal = (area > 0) & (counts.visible > 0) & (counts.visible >= bound(bounds.min_visible) * (1 - _ROUNDING))
-    if region is not None:
-        legal = legal & (counts.region >= bound(bounds.min_region_overlap) * (1 - _ROUNDING))
-    return legal & (counts.lesion <= bound(bounds.max_lesion_overlap) * (1 + _ROUNDING))
+    legal = (area > 0) & (counts.visible > 0) & (counts.visible >= least_visible * (1 - _ROUNDING))
+    if has_region:
+        legal = legal & (counts.region >= least_region * (1 - _ROUNDING))
+    return legal & (counts.lesion <= most_lesion * (1 + _ROUNDING))
 
 
 def fast_length(length: int) -> int:

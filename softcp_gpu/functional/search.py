@@ -9,7 +9,16 @@ import torch
 from torch import Tensor
 
 from softcp_gpu.functional import execution
-from softcp_gpu.functional.overlap import Lags, Overlaps, fast_length, overlap_maps, overlaps_at, within_bounds
+from softcp_gpu.functional.overlap import (
+    Lags,
+    Overlaps,
+    fast_length,
+    obeys,
+    overlap_maps,
+    overlaps_of_one,
+    row_of,
+    within_bounds,
+)
 from softcp_gpu.functional.placement import draw_entry, entry_of_rank
 from softcp_gpu.functional.windows import bounding_box, count_pixels, take_window
 from softcp_gpu.types import Bounds
@@ -82,27 +91,22 @@ def _search(
     first: Tensor,
     span: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Candidates one after the other for the samples that still look, then a map of what the rectangles hold."""
+    """Sample by sample: the candidates one after the other, then a map of what the rectangle holds."""
     origin, found = torch.zeros_like(first), torch.zeros_like(area, dtype=torch.bool)
-    possible = (span > 0).all(1)
-
-    def pick(t: Tensor | None, rows: Tensor) -> Tensor | None:
-        return None if t is None else t.index_select(0, rows)
-
-    for k in range(candidates.shape[1]):
-        rows = (possible & ~found).nonzero().flatten()
-        if rows.numel() == 0:
-            return origin, found
-        here = candidates[rows, k]
-        counts = overlaps_at(window[rows], here, shape, pick(region, rows), pick(other_lesions, rows))
-        legal = within_bounds(counts, area[rows], bounds, region)
-        origin[rows[legal]], found[rows[legal]] = here[legal], True
-    for row in (possible & ~found).nonzero().flatten():  # few
-        rows = row[None]
-        masks = (pick(region, rows), pick(other_lesions, rows))
-        rest = _Rest(window[rows], area[rows], shape, *masks, bounds, first[rows], tuple(span[row].tolist()))
-        index, found[rows] = rest.draw(rank_u[rows])
-        origin[rows] = first[rows] + index
+    for i, places in enumerate(span.tolist()):
+        if 0 in places:
+            continue
+        one, masks = slice(i, i + 1), (row_of(region, i), row_of(other_lesions, i))
+        pixels = float(area[i])
+        for candidate in candidates[i].tolist():
+            counts = overlaps_of_one(window[one], candidate, shape, *masks)
+            if obeys(counts, pixels, bounds, region is not None):
+                origin[i], found[i] = execution.constants(candidate, origin), True
+                break
+        else:
+            rest = _Rest(window[one], area[one], shape, *masks, bounds, first[one], tuple(places))
+            index, found[one] = rest.draw(rank_u[one])
+            origin[one] = first[one] + index
     return origin, found
 
 

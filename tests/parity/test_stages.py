@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from softcp_gpu import functional, sampling
-from softcp_gpu.functional import counter_rng, intensity, lesion, search, transforms
+from softcp_gpu.functional import counter_rng, intensity, lesion, overlap, search, transforms
 from softcp_gpu.modules import ImageTransform, ObjectTransform, SoftCP
 from softcp_gpu.reference import noise, opencv
 from softcp_gpu.types import Bounds
@@ -323,7 +323,7 @@ def test_drawn_places(bounds, candidates, with_region, whole_frames):
             assert bool(found[i]) == (expected is not None)
             assert expected is None or origin[i].tolist() == expected.tolist()
             if expected is not None:
-                ours = search.overlaps_at(window, origin, shape, region, others)
+                ours = overlap.overlaps_at(window, origin, shape, region, others)
                 counts = reference.overlaps_at(arrays[0], expected, *arrays[1:])
                 assert [int(count[i]) for count in ours] == list(counts)
 
