@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from softcp_gpu import checks
-from softcp_gpu.functional.counter_rng import hash64, uniform
+from softcp_gpu.functional.counter_rng import hash64, uniform, uniforms
 from softcp_gpu.functional.soft_mask import auto_k_dilate
 from softcp_gpu.types import ImageParams, IntensityParams, ObjectParams, PasteParams, RigidParams
 
@@ -119,18 +119,19 @@ def draw_paste(seed: Tensor, ranges: PasteRanges, shape: tuple[int, ...], *, own
         own_source: sample i takes source i; else the batch is its own source, permuted so that none takes itself.
     """
     axes, batch = len(shape), seed.shape[0]
-    soft = uniform(seed, _Stream.SOFTNESS, 3)
+    apply, soft, place = uniforms(
+        seed, (_Stream.APPLY, 1), (_Stream.SOFTNESS, 3), (_Stream.PLACE, CANDIDATES * axes + 1)
+    )
     alpha = _between(soft[:, 0], ranges.alpha).to(torch.float32)
     k_dilate = auto_k_dilate(alpha) if ranges.k_dilate is None else _whole(soft[:, 1], ranges.k_dilate)
-    place = uniform(seed, _Stream.PLACE, CANDIDATES * axes + 1)
     return PasteParams(
         seed=seed,
-        apply=uniform(seed, _Stream.APPLY, 1)[:, 0] < ranges.p,
+        apply=apply[:, 0] < ranges.p,
         source_index=torch.arange(batch) if own_source else _cycle(seed),
         alpha=alpha,
         k_erode=_whole(soft[:, 2], ranges.k_erode),
         k_dilate=torch.as_tensor(k_dilate),
-        candidate_u=place[:, 1:].view(batch, CANDIDATES, axes),
+        candidate_u=place[:, 1:].reshape(batch, CANDIDATES, axes),
         rank_u=place[:, 0],
         object=None if ranges.object is None else draw_object(seed, ranges.object, shape),
         background=None if ranges.background is None else draw_image(seed, ranges.background, axes, _Stream.BACKGROUND),
@@ -168,8 +169,14 @@ def draw_object(seed: Tensor, ranges: ObjectRanges, shape: tuple[int, ...]) -> O
     """Two rigid and two intensity operations of each sample, drawn with replacement, in random order."""
     batch, axes = seed.shape[0], len(shape)
     turns = 1 if axes == 2 else 3
-    rigid = _choose(uniform(seed, _Stream.RIGID_OP, _SLOTS), ranges.rigid)
-    u = uniform(seed, _Stream.RIGID, _SLOTS * (2 + axes)).view(batch, _SLOTS, 2 + axes)
+    rigid_u, u, op_u, value = uniforms(
+        seed,
+        (_Stream.RIGID_OP, _SLOTS),
+        (_Stream.RIGID, _SLOTS * (2 + axes)),
+        (_Stream.INTENSITY_OP, _SLOTS),
+        (_Stream.INTENSITY, _SLOTS),  # at most one operation of a slot is on, so one number serves all
+    )
+    rigid, op, u = _choose(rigid_u, ranges.rigid), _choose(op_u, ranges.intensity), u.reshape(batch, _SLOTS, 2 + axes)
     axis = torch.arange(axes)
     flipped = rigid["flip"][..., None] & (_whole(u[..., 0], (0, axes - 1))[..., None] == axis)
     turned = rigid["rotation"][..., None] & (_whole(u[..., 0], (0, turns - 1))[..., None] == torch.arange(turns))
@@ -180,19 +187,15 @@ def draw_object(seed: Tensor, ranges: ObjectRanges, shape: tuple[int, ...]) -> O
         scale=torch.where(rigid["scaling"], _log_between(u[..., 1], ranges.scale), 1.0).float(),
         shift_px=torch.where(rigid["panning"][..., None], shift, 0.0).float(),
     )
-    op = _choose(uniform(seed, _Stream.INTENSITY_OP, _SLOTS), ranges.intensity)
-    value = uniform(seed, _Stream.INTENSITY, _SLOTS)  # at most one operation of a slot is on, so one number serves all
     return ObjectParams(drawn, _intensity(value, value, value, ranges, op))
 
 
 def draw_image(seed: Tensor, ranges: ImageRanges, axes: int, stream: int = _Stream.IMAGE) -> ImageParams:
     """Crop and intensities of each whole image."""
-    drawn = uniform(seed, stream, 4)
+    drawn, value, box = uniforms(seed, (stream, 4), (stream + 1, 3), (stream + 2, 2 * axes))
     p = {"crop": ranges.p_crop, "gamma": ranges.p_gamma, "noise": ranges.p_noise, "blur": ranges.p_blur}
     on = {name: drawn[:, i : i + 1] < p[name] for i, name in enumerate(p)}
-    value = uniform(seed, stream + 1, 3)
     intensity = _intensity(value[:, 0:1], value[:, 1:2], value[:, 2:3], ranges, on)
-    box = uniform(seed, stream + 2, 2 * axes)
     size = torch.where(on["crop"], _between(box[:, :axes], ranges.crop), 1.0)
     return ImageParams(size.float(), box[:, axes:].float(), intensity)
 

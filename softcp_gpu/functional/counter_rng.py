@@ -51,10 +51,24 @@ def uniform(seed: Tensor, stream: int, count: int) -> Tensor:
         >>> u.shape, bool(((u >= 0) & (u < 1)).all())
         (torch.Size([2, 3]), True)
     """
-    counter = torch.arange(count, device=seed.device, dtype=torch.int64) + (stream << 32)
+    return uniforms(seed, (stream, count))[0]
+
+
+def uniforms(seed: Tensor, *streams: tuple[int, int]) -> tuple[Tensor, ...]:
+    """`uniform` of several streams at once, which costs little more than of one.
+
+    Args:
+        seed: (B,) int64.
+        streams: the number of each stream, and how many numbers of it.
+
+    Returns:
+        (B, count) float64 for each stream.
+    """
+    numbers = [torch.arange(stream << 32, (stream << 32) + count, device=seed.device) for stream, count in streams]
+    counter = torch.cat(numbers)
     # Hashed twice: neighbouring seeds (1, 2, 3, ...) must not give shifted copies of one sequence.
     bits = hash64(hash64(seed, torch.zeros_like(seed))[:, None], counter)
-    return _shift64(bits, 11).to(torch.float64) * 2.0**-53
+    return (_shift64(bits, 11).to(torch.float64) * 2.0**-53).split([count for _, count in streams], dim=1)
 
 
 def normal_field(seed: Tensor, stream: int, index: Tensor, channels: int, dtype: torch.dtype) -> Tensor:
