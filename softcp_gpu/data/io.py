@@ -83,13 +83,12 @@ def write_image(path: Path | str, image: np.ndarray) -> None:
         encode(temporary, image)
 
 
-def encode(path: Path, values: np.ndarray, *, few_values: bool = False) -> None:
+def encode(path: Path, values: np.ndarray) -> None:
     """Write an array to this very path, as the suffix says; `write_image` and `write_mask` check and tidy up around it.
 
     Args:
         path: where to.
         values: (H, W), (H, W, 1) or (H, W, 3), uint8 or uint16, or (H, W) bool for a 1-bit file.
-        few_values: whether it is a mask, whose runs of equal values are all that there is to compress.
 
     Raises:
         DataError: the suffix is unknown or cannot hold the type.
@@ -102,7 +101,7 @@ def encode(path: Path, values: np.ndarray, *, few_values: bool = False) -> None:
     values = values[:, :, 0] if values.ndim == 3 and values.shape[2] == 1 else values
     values = np.ascontiguousarray(values)
     if suffix == ".png" and values.dtype != bool:
-        write_png(path, values, few_values=few_values)
+        write_png(path, values)
     elif values.dtype == np.uint16 and values.ndim == 3:  # Pillow has no such mode
         rust_io.write_image_tiff_u16(str(path), values, "rgb")
     else:

@@ -127,7 +127,7 @@ def write_mask(path: Path | str, mask: np.ndarray) -> None:
         if path.suffix.lower() in LOSSY:
             _write_lossy(temporary, mask)
         else:
-            encode(temporary, mask, few_values=True)
+            encode(temporary, mask)
 
 
 def _write_lossy(path: Path, mask: np.ndarray) -> None:
