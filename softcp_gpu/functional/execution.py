@@ -69,11 +69,12 @@ def where_active(active: Tensor, x: Tensor, fn: Callable[[Tensor, Callable[[Tens
     if not may_read_values(x):
         keep = active.view(-1, *(1,) * (x.ndim - 1))
         return torch.where(keep, fn(x, lambda t: t), x)
-    if not bool(active.any()):
+    flags = active.tolist()
+    if True not in flags:
         return x
     # One after the other: vectorised and single values of exp, log, pow may differ in the last bit, so a sample would
     # depend on where in the batch it is.
-    parts = [fn(x[i : i + 1], _row(i)) if on else x[i : i + 1] for i, on in enumerate(active.tolist())]
+    parts = [fn(x[i : i + 1], _row(i)) if on else x[i : i + 1] for i, on in enumerate(flags)]
     return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 

@@ -432,7 +432,7 @@ class TestBadFiles:
         made = run(tree, tmp_path)
         assert made.summary.written == COUNT
         assert tried(made.out) <= {"a0", "a6", "a7"}
-        assert "Truncated" in reason_with("a1.png", made.out)
+        assert "expected a whole file" in reason_with("a1.png", made.out)
         assert "mask" in reason_with("a2.png", made.out)
         assert "image" in reason_with("a3.png", made.out)
         assert "10 x 64" in reason_with("a4.png", made.out)
@@ -448,7 +448,7 @@ class TestBadFiles:
         summary = synthesize(tmp_path / "data", tmp_path / "cut", count=12)
         assert summary.written == 12
         assert summary.tries["unreadable"] > 0
-        assert "Truncated" in reason_with("a2.png", tmp_path / "cut")
+        assert "expected a whole file" in reason_with("a2.png", tmp_path / "cut")
         met = 0
         for whole, cut in zip(lines(tmp_path / "whole"), lines(tmp_path / "cut"), strict=True):
             if "a2" in (whole["background"]["id"], whole["source"]["id"]):
