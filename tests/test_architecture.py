@@ -22,8 +22,9 @@ MAY_IMPORT = {  # part -> the parts that it may import besides itself
     "modules": BASE | {"functional", "sampling"},
     "collate": BASE | {"modules"},
     "reference": {"types"},
-    "data": BASE,
-    "synthesize": BASE | {"functional", "modules", "data", "sampling", "phantoms"},
+    "choices": set(),
+    "data": BASE | {"choices"},
+    "synthesize": BASE | {"choices", "functional", "modules", "data", "sampling", "phantoms"},
     "integrations": BASE | {"modules", "functional", "data"},
     "__init__": BASE | {"modules", "functional", "sampling", "phantoms", "collate"},
 }
@@ -182,8 +183,29 @@ def test_rule_spares_a_well_behaved_file(rule):
     assert list(rule({"modules/shell.py": WELL_BEHAVED})) == []
 
 
-@pytest.mark.parametrize(("module", "expected"), [("softcp_gpu", set()), ("rich", {"rich"})])
-def test_import_loads_no_optional_package(module, expected, root):
-    code = f"import sys, {module}; print(*sys.modules, sep='\\n')"
-    loaded = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
-    assert OPTIONAL & set(loaded.stdout.split()) == expected
+def loaded_by(code, root):
+    code += "\nimport sys; print(*sys.modules, sep='\\n')"
+    return set(
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+        ).stdout.split()
+    )
+
+
+@pytest.mark.parametrize(("code", "expected"), [("from softcp_gpu import *", set()), ("import rich", {"rich"})])
+def test_import_loads_no_optional_package(code, expected, root):
+    assert OPTIONAL & loaded_by(code, root) == expected
+
+
+def test_the_classes_load_torch_and_not_all_of_kornia(root):
+    loaded = loaded_by("from softcp_gpu import SoftCP; SoftCP()", root)
+    assert "torch" in loaded
+    assert "kornia" not in loaded
+
+
+def test_the_help_of_the_command_line_loads_no_torch(root):
+    loaded = loaded_by(
+        "from softcp_gpu.commands import app; app(['synthesize', '--help'], standalone_mode=False)", root
+    )
+    assert "softcp_gpu.commands.synthesize" in loaded
+    assert not {"torch", "numpy", "scipy", "PIL"} & loaded

@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 import softcp_gpu
-from softcp_gpu import functional
+from softcp_gpu import choices, data, functional
 
 NAMES = {
     "ImageTransform",
@@ -125,3 +125,13 @@ def test_the_record_of_a_call_has_these_fields():
 def test_everything_public_is_documented(module):
     public = [getattr(module, name) for name in module.__all__ if not name.startswith("__")]
     assert [thing for thing in public if not (thing.__doc__ or "").strip()] == []
+
+
+def test_names_are_there_before_they_are_asked_for():
+    assert set(dir(softcp_gpu)) == NAMES
+    with pytest.raises(AttributeError, match="'softcp_gpu' has no attribute 'SoftCp'"):
+        softcp_gpu.SoftCp  # noqa: B018
+
+
+def test_the_layouts_have_the_names_that_the_help_gives():
+    assert (*data.LAYOUTS, *data.VOLUME_LAYOUTS) == choices.LAYOUT_NAMES

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from softcp_gpu import __version__
-from softcp_gpu.data import LAYOUTS, VOLUME_LAYOUTS
+from softcp_gpu.choices import LAYOUT_NAMES
 
 app = typer.Typer(
     help="Soft-CP: soft copy-paste augmentation for medical lesion segmentation.",
@@ -28,7 +28,7 @@ SPLIT = (
 )
 Data = Annotated[Path, typer.Argument(help="Folder of the data set.", show_default=False)]
 LayoutName = Annotated[
-    str | None, typer.Option(help=f"One of {', '.join([*LAYOUTS, *VOLUME_LAYOUTS])}; found by itself if not given.")
+    str | None, typer.Option(help=f"One of {', '.join(LAYOUT_NAMES)}; found by itself if not given.")
 ]
 Labels = list[int] | None
 LesionLabel = Annotated[

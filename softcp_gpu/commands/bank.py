@@ -8,11 +8,9 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from softcp_gpu.choices import MARGIN
 from softcp_gpu.commands.app import Data, Fold, LayoutName, LesionLabel, Overwrite, Parts, app, console, refused
 from softcp_gpu.commands.show import show_problems
-from softcp_gpu.data import find_layout
-from softcp_gpu.data.cut import MARGIN, build_bank
-from softcp_gpu.synthesize.plan import real_cases, split_cases
 
 
 @app.command("bank")
@@ -28,6 +26,10 @@ def bank_command(
     overwrite: Overwrite = False,
 ) -> None:
     """Cut out the lesions of a data set, once, for `--bank` and for training."""
+    from softcp_gpu.data import find_layout
+    from softcp_gpu.data.cut import build_bank
+    from softcp_gpu.synthesize.plan import real_cases, split_cases
+
     try:
         found = find_layout(data, layout)
         found = found.with_roles(lesion_label) if lesion_label else found

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from softcp_gpu.commands.app import Overwrite, Seed, SheetRows, app
 from softcp_gpu.commands.show import OnCase, OnSample, run_shown
-from softcp_gpu.data import run_folder
-from softcp_gpu.synthesize import Summary, synthesize
-from softcp_gpu.synthesize.inputs import write_phantoms, write_volumes
+
+if TYPE_CHECKING:
+    from softcp_gpu.synthesize import Summary
 
 
 @app.command()
@@ -27,6 +27,9 @@ def demo(
     sheet: SheetRows = 6,
 ) -> None:
     """Make phantoms, then a synthetic set from them."""
+    from softcp_gpu.data import run_folder
+    from softcp_gpu.synthesize import synthesize
+    from softcp_gpu.synthesize.inputs import write_phantoms, write_volumes
 
     def run(on_case: OnCase, on_sample: OnSample) -> Summary:
         for folder in (out / "phantoms", out / "synthetic"):  # both are checked before one is emptied

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.markup import escape
@@ -16,14 +17,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from softcp_gpu.commands.app import console, errors, refused
-from softcp_gpu.data import Problem, manifest
-from softcp_gpu.synthesize import Summary
-from softcp_gpu.synthesize.engine import Record, WorkerError
+
+if TYPE_CHECKING:
+    from softcp_gpu.data import Problem
+    from softcp_gpu.synthesize import Summary
 
 SHOWN_PROBLEMS = 10
 
 OnCase = Callable[[int], None]
-OnSample = Callable[[Summary, Record], None]
+OnSample = Callable[["Summary", dict[str, Any]], None]
 
 
 class _Stopped(KeyboardInterrupt):
@@ -39,6 +41,8 @@ def run_shown(run: Callable[[OnCase, OnSample], Summary], out: Path, rows: int, 
         rows: of the contact sheet.
         go_on: the option with which the same command goes on after a stop.
     """
+    from softcp_gpu.synthesize.engine import WorkerError
+
     try:
         with _stop_by_signal():
             with _progress() as (on_case, on_sample):
@@ -68,6 +72,8 @@ def draw_pictures(out: Path, rows: int) -> bool:
 
 def show_summary(summary: Summary, out: Path, sheet: bool) -> None:
     """Counts, problems, and where everything is."""
+    from softcp_gpu.data import manifest
+
     show_facts(summary)
     table = Table("status", "samples", "tries")
     for status in summary.tries:
@@ -118,7 +124,7 @@ def _progress() -> Iterator[tuple[OnCase, OnSample]]:
         progress.start()
         progress.update(tasks[0], total=total, advance=1, visible=True)
 
-    def on_sample(summary: Summary, record: Record) -> None:
+    def on_sample(summary: Summary, record: dict[str, Any]) -> None:
         progress.start()
         counts = ", ".join(f"{number} {status}" for status, number in summary.statuses.items())
         done = sum(summary.statuses.values())
@@ -151,6 +157,8 @@ def _stop_by_signal() -> Iterator[None]:
 
 def _stopped(out: Path, code: int, go_on: str) -> typer.Exit:
     """What is whole stays; says how to go on."""
+    from softcp_gpu.data import manifest
+
     path = out / manifest.SAMPLES
     whole = path.read_bytes().count(b"\n") if path.is_file() else 0
     errors.print(f"[bold yellow]stopped:[/] {whole} samples are whole in {escape(str(out))}", soft_wrap=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from softcp_gpu.choices import ENGINES, FORMATS
 from softcp_gpu.commands.app import (
     Data,
     Fold,
@@ -23,10 +24,9 @@ from softcp_gpu.commands.app import (
     refused,
 )
 from softcp_gpu.commands.show import OnCase, OnSample, run_shown, show_facts, show_problems
-from softcp_gpu.synthesize import Summary, synthesize
-from softcp_gpu.synthesize.inputs import read_config
-from softcp_gpu.synthesize.run import ENGINES
-from softcp_gpu.synthesize.save import FORMATS
+
+if TYPE_CHECKING:
+    from softcp_gpu.synthesize import Summary
 
 _MIB = 1 << 20
 
@@ -80,6 +80,8 @@ def synthesize_command(
     sheet: SheetRows = 8,
 ) -> None:
     """Make a synthetic set from a folder of images or volumes and their masks."""
+    from softcp_gpu.synthesize import synthesize
+    from softcp_gpu.synthesize.inputs import read_config
 
     def run(on_case: OnCase, on_sample: OnSample) -> Summary:
         return synthesize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -13,9 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from softcp_gpu.commands.app import app, console, errors, refused
 from softcp_gpu.commands.show import SHOWN_PROBLEMS
-from softcp_gpu.data import Problem, manifest
-from softcp_gpu.synthesize.checking.replay import replay
-from softcp_gpu.synthesize.checking.verify import OnStep, verify
+
+if TYPE_CHECKING:
+    from softcp_gpu.data import Problem
+    from softcp_gpu.synthesize.checking.verify import OnStep
 
 Out = Annotated[Path, typer.Argument(help="Folder of a synthetic set.", show_default=False)]
 Data = Annotated[
@@ -38,6 +39,8 @@ def verify_command(
 
     Changes nothing. Ends with 0 if all is well, with 1 if not.
     """
+    from softcp_gpu.synthesize.checking.verify import verify
+
     try:
         with _progress() as on_step:
             report = verify(out, data, share, device, on_step)
@@ -64,6 +67,9 @@ def replay_command(
     device: Device = None,
 ) -> None:
     """Make one sample again from its parents, and compare it with the one in the set."""
+    from softcp_gpu.data import manifest
+    from softcp_gpu.synthesize.checking.replay import replay
+
     try:
         record, problems = replay(out, sample, to=to, data=data, device=device)
     except ValueError as error:

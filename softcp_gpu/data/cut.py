@@ -11,17 +11,13 @@ import numpy as np
 import torch
 
 from softcp_gpu import checks
+from softcp_gpu.choices import MARGIN
 from softcp_gpu.data.bank_files import save_bank
 from softcp_gpu.data.cases import Case, Sample
 from softcp_gpu.data.errors import DataError, Problem
 from softcp_gpu.data.layout import Layout
 from softcp_gpu.data.masks import box_of
 from softcp_gpu.types import LesionCrop
-
-# By its defaults `SoftCP` shows tissue up to 9 steps from a lesion, at a corner 12.7 pixels. Turned by 45 degrees and
-# scaled by 0.8, that comes from 15.9 away.
-MARGIN = 16.0
-"""Pixels, or mm where spacing is known."""
 
 Box = tuple[slice, ...]
 

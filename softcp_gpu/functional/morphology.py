@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import kornia.morphology as km
 import torch
 from torch import Tensor
 
@@ -144,8 +143,10 @@ def dilate_pool(x: Tensor, footprint: Tensor) -> Tensor:
     Returns:
         (B, 1, *spatial), as `x`.
     """
+    from kornia import morphology  # a long import, for a footprint that few ask for
+
     if x.ndim == 4:
-        return km.dilation(x, footprint.to(x), border_type="geodesic")
+        return morphology.dilation(x, footprint.to(x), border_type="geodesic")
     depth, reach = x.shape[2], footprint.shape[0] // 2
     out = torch.zeros_like(x)
     slices = x.transpose(1, 2).flatten(0, 1)
@@ -153,7 +154,7 @@ def dilate_pool(x: Tensor, footprint: Tensor) -> Tensor:
         shift = plane - reach
         if abs(shift) >= depth or not bool(footprint[plane].any()):
             continue
-        flat = km.dilation(slices, footprint[plane].to(x), border_type="geodesic")
+        flat = morphology.dilation(slices, footprint[plane].to(x), border_type="geodesic")
         flat = flat.unflatten(0, (x.shape[0], depth)).transpose(1, 2)
         here = out.narrow(2, max(shift, 0), depth - abs(shift))
         here.copy_(torch.maximum(here, flat.narrow(2, max(-shift, 0), depth - abs(shift))))

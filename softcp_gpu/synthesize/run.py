@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from softcp_gpu import __version__, checks
+from softcp_gpu.choices import ENGINES
 from softcp_gpu.data import DataError, manifest, run_folder
 from softcp_gpu.synthesize.engine import Record, in_processes, in_this_process
 from softcp_gpu.synthesize.job import Job, make_augmentation
@@ -18,8 +19,6 @@ from softcp_gpu.synthesize.prepare import Prepared, prepare
 from softcp_gpu.synthesize.same_run import check_same_run
 from softcp_gpu.synthesize.settings import Settings
 from softcp_gpu.synthesize.summary import Summary
-
-ENGINES = ("local", "ray")
 
 
 def synthesize(

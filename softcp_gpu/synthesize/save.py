@@ -16,8 +16,6 @@ from softcp_gpu.data.nnunet_export import NnunetWriter
 from softcp_gpu.data.volume_labels import ids_in
 from softcp_gpu.synthesize.plan import Pair
 
-FORMATS = ("same", "nnunet")
-
 
 class Saver(Protocol):
     """Writes samples, one by one."""
@@ -182,7 +180,7 @@ def make_saver(format: str, layout: Layout, out: Path, train: Sequence[Case]) ->
     """The saver of a format.
 
     Args:
-        format: one of `FORMATS`.
+        format: one of `softcp_gpu.choices.FORMATS`.
         layout: of the data set.
         out: the new set's folder.
         train: the cases of the training part, one or more.

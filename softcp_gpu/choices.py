@@ -1,0 +1,15 @@
+"""What users choose from, known without importing torch: so that `softcp --help` takes no longer than Python does."""
+
+ENGINES = ("local", "ray")
+"""Who makes the samples of a run: processes of this machine, or workers on a Ray cluster."""
+
+FORMATS = ("same", "nnunet")
+"""Of a synthetic set: the data set's own, or one for nnU-Net."""
+
+LAYOUT_NAMES = ("busi", "isic", "lgg", "ph2", "kvasir", "kits2d", "pairs", "nnunet", "kits19", "brats", "volume_pairs")
+"""Of data sets; `softcp_gpu.data` has the layouts themselves."""
+
+# By its defaults `SoftCP` shows tissue up to 9 steps from a lesion, at a corner 12.7 pixels. Turned by 45 degrees and
+# scaled by 0.8, that comes from 15.9 away.
+MARGIN = 16.0
+"""Tissue around a lesion of a bank: mm where the spacing is known, else pixels."""
