@@ -120,12 +120,20 @@ def _bandwidth(entries: list[dict[str, Any]]) -> float | None:
 def write_tables(readme: Path, results_folder: Path) -> None:
     """Puts the tables of all results files between the markers of the README."""
     files = sorted(results_folder.glob("*/*.json"))
+    put_between_markers(readme, tables(check(json.loads(file.read_text("utf-8"))) for file in files))
+
+
+def put_between_markers(readme: Path, body: str) -> None:
+    """Replaces what stands between the markers of a file.
+
+    Raises:
+        ValueError: the markers are not there.
+    """
     text = readme.read_text("utf-8")
     head, _, rest = text.partition(BEGIN)
     _, found, tail = rest.partition(END)
     if not found:
         raise ValueError(f"{readme}: expected the markers {BEGIN} and {END}, found none or one")
-    body = tables(check(json.loads(file.read_text("utf-8"))) for file in files)
     readme.write_text(f"{head}{BEGIN}\n\n{body}\n\n{END}{tail}", "utf-8")
 
 

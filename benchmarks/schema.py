@@ -52,16 +52,14 @@ def check(results: Any) -> dict[str, Any]:
     Raises:
         ValueError: naming the field, what was expected and what was found.
     """
-    _fields("results", results, _TOP)
+    fields("results", results, _TOP)
     if results["schema"] != SCHEMA:
         raise ValueError(f"results.schema: expected {SCHEMA}, found {results['schema']}")
-    _fields("machine", results["machine"], _MACHINE)
-    if results["machine"]["device"] == "cuda":
-        _fields("machine", results["machine"], _CUDA)
+    check_machine(results["machine"])
     if not results["entries"]:
         raise ValueError("entries: expected at least one, found none")
     for i, line in enumerate(results["entries"]):
-        _fields(f"entries[{i}]", line, _ENTRY)
+        fields(f"entries[{i}]", line, _ENTRY)
         if not isinstance(line.get("peak_bytes", 0), int):
             raise ValueError(f"entries[{i}].peak_bytes: expected int, found {line['peak_bytes']!r}")
         if not 0 < line["min_s"] <= line["q1_s"] <= line["median_s"] <= line["q3_s"]:
@@ -69,10 +67,26 @@ def check(results: Any) -> dict[str, Any]:
     return results
 
 
-def _fields(name: str, value: Any, fields: dict[str, Any]) -> None:
+def check_machine(machine: Any) -> None:
+    """Whether a results file tells what its figures depend on.
+
+    Raises:
+        ValueError: naming the field that is missing.
+    """
+    fields("machine", machine, _MACHINE)
+    if machine["device"] == "cuda":
+        fields("machine", machine, _CUDA)
+
+
+def fields(name: str, value: Any, kinds: dict[str, Any]) -> None:
+    """Whether a JSON object has all these fields, none of them an empty string.
+
+    Raises:
+        ValueError: naming the field, what was expected and what was found.
+    """
     if not isinstance(value, dict):
         raise ValueError(f"{name}: expected an object, found {type(value).__name__}")
-    for field, kind in fields.items():
+    for field, kind in kinds.items():
         if field not in value:
             raise ValueError(f"{name}.{field}: expected it, found nothing")
         if not isinstance(value[field], kind) or value[field] == "":
