@@ -71,10 +71,11 @@ class TestKilled:
         moments, kills, runs = random.Random(0), 0, 0
         while kills < KILLS:
             out, before = tmp_path / str(runs), 0
-            for _ in range(100):
+            for attempt in range(100):
                 batch = moments.choice([1, 3, 16])
                 process = faults.start(data, out, **go_on(data, out, count=COUNT, batch_size=batch))
-                process.join(moments.uniform(0, 0.4) * seconds)
+                # Ever later, or a machine that has become busy since would never come to an end.
+                process.join(moments.uniform(0, 0.4) * seconds * 1.05**attempt)
                 if process.exitcode is not None:
                     break
                 faults.kill(process)
