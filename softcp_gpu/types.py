@@ -109,7 +109,7 @@ class PasteConfig(NamedTuple):
     bounds: Bounds
     in_place: bool
     footprint: str
-    profile: str
+    blend: str
     on_small: str
     match: str
     lesion_labels: tuple[int, ...] | None  # None: masks are binary

@@ -16,7 +16,7 @@ SETTINGS = {
     "in place": {"placement": "in_place"},
     "moved": {},
     "rim": {"match": "rim", "k_erode": 0},
-    "geometric": {"profile": "geometric", "footprint": "cross"},
+    "geometric": {"blend": "softcp-geometric", "footprint": "cross"},
     "images transformed": {"background_transform": SLOTS, "image_transform": SLOTS},
 }
 

@@ -54,7 +54,7 @@ SOFTCP = {
     "k_erode": 1,
     "k_dilate": "auto",
     "footprint": "full",
-    "profile": "softcp",
+    "blend": "softcp",
     "on_small": "shrink",
     "placement": "uniform",
     "min_region_overlap": 0.5,

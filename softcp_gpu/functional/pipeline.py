@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from softcp_gpu.functional import execution
+from softcp_gpu.functional.blend import blend_weight, reach_px
 from softcp_gpu.functional.geometry import compose, translation, warp
 from softcp_gpu.functional.inputs import Inputs, Physical
 from softcp_gpu.functional.intensity import apply_intensity
@@ -16,7 +17,7 @@ from softcp_gpu.functional.lesion import Lesion, lesion_of, transformed_lesion
 from softcp_gpu.functional.overlap import Overlaps, overlaps_at, within_bounds
 from softcp_gpu.functional.paste import hard_union, match_rim, soft_paste
 from softcp_gpu.functional.search import find_origin
-from softcp_gpu.functional.soft_mask import Steps, rim_reach_px, soften
+from softcp_gpu.functional.soft_mask import Steps
 from softcp_gpu.functional.transforms import crop_and_resize, range_in_use, transform_image
 from softcp_gpu.functional.windows import place_window, put_window, surrounding_window, take_window, window_index
 from softcp_gpu.types import PasteConfig, PasteParams, PlacementRecord, SoftCPOutput, Spacing, Status
@@ -135,25 +136,24 @@ def _paste(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutput:
 
     # From here on only a tile of the frame counts: the lesion, its rim, and what blurs into them.
     spacing = None if mm is None or config.least_mm is None else Spacing(mm, config.least_mm)
-    reach = rim_reach_px(config.dilate_max, spacing, len(shape))
-    margin = execution.constants([step + 1 + 2 * config.object_blur_px for step in reach], origin)
+    steps = Steps(params.k_erode, params.k_dilate, params.alpha, config.erode_max, config.dilate_max, spacing)
+    margin = reach_px(config, steps, lesion.labels) + 1 + 2 * config.object_blur_px
     corner, tile = surrounding_window(origin, lesion.size, margin, shape)
     labels = take_window(lesion.labels, corner - origin, tile)
     source = _source_tile(x, lesion, origin - lesion.home, corner, tile, params, config)
     background, old = take_window(x.image, corner, tile), take_window(x.mask, corner, tile)
 
-    steps = Steps(params.k_erode, params.k_dilate, params.alpha, config.erode_max, config.dilate_max, spacing)
-    soft, rings = soften(labels != 0, steps, config.footprint, config.profile, config.on_small)
-    gone = torch.zeros_like(legal) if config.on_small == "shrink" else ~rings.survives
+    weight = blend_weight(labels != 0, steps, config)
+    gone = torch.zeros_like(legal) if config.on_small == "shrink" else ~weight.survives
     status = _status(params.apply, lesion, legal & lesion.whole, gone)
     pasted = status == Status.PASTED.value
-    soft = soft.to(work) * _column(pasted, soft)
-    if config.match == "rim":
-        rim = (soft > 0) & (labels == 0) & ~take_window(others, corner, tile)
+    soft = weight.soft.to(work) * _column(pasted, weight.soft)
+    if weight.rim is not None:
+        rim = weight.rim & (labels == 0) & ~take_window(others, corner, tile)
         source = match_rim(source, background.to(work), rim)
     # A label needs pixels: what no ring reaches is not pasted, so it is not labelled.
     shown = (labels != 0) & (soft > 0)
-    record = PlacementRecord(origin - lesion.home, lesion.area, *counts, rings.k_erode)
+    record = PlacementRecord(origin - lesion.home, lesion.area, *counts, weight.k_erode)
     return SoftCPOutput(
         put_window(x.image, soft_paste(background, source, soft), corner),
         put_window(x.mask, hard_union(old, labels, shown), corner),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from softcp_gpu import checks
+from softcp_gpu.functional.blend import BLENDS
 from softcp_gpu.functional.pipeline import soft_cp
 from softcp_gpu.functional.soft_mask import auto_k_dilate
 from softcp_gpu.modules import inputs
@@ -27,7 +28,8 @@ class SoftCP(nn.Module):
         k_erode: erosion steps; a number, or (a, b).
         k_dilate: dilation steps; a number, (a, b), or "auto": the least k with alpha**k <= 0.05.
         footprint: "full" (3^n) or "cross".
-        profile: "softcp", the paper's, or "geometric": S = alpha**d.
+        blend: "softcp", the paper's; "softcp-geometric": S = alpha**d; or one that it is compared with: "hard".
+            All take the same draws to the same place.
         on_small: a lesion that erosion would erase is eroded less ("shrink") or not pasted ("skip").
         placement: "uniform": one of all legal places, all equally likely; "in_place": where it was in its source.
         min_region_overlap: least lesion pixels in the region: an int counts pixels, a float is a fraction of the
@@ -74,7 +76,7 @@ class SoftCP(nn.Module):
         k_erode: int | tuple[int, int] = 1,
         k_dilate: int | tuple[int, int] | Literal["auto"] = "auto",
         footprint: Literal["full", "cross"] = "full",
-        profile: Literal["softcp", "geometric"] = "softcp",
+        blend: Literal["softcp", "softcp-geometric", "hard"] = "softcp",
         on_small: Literal["shrink", "skip"] = "shrink",
         placement: Literal["uniform", "in_place"] = "uniform",
         min_region_overlap: int | float = 0.5,
@@ -90,14 +92,11 @@ class SoftCP(nn.Module):
     ) -> None:
         super().__init__()
         checks.number("p", p, 0, 1)
-        for name, word, allowed in (
-            ("footprint", footprint, ("full", "cross")),
-            ("profile", profile, ("softcp", "geometric")),
-            ("on_small", on_small, ("shrink", "skip")),
-            ("placement", placement, ("uniform", "in_place")),
-            ("match", match, ("none", "rim")),
-        ):
-            checks.choice(name, word, allowed)
+        checks.choice("footprint", footprint, ("full", "cross"))
+        checks.choice("blend", blend, BLENDS)
+        checks.choice("on_small", on_small, ("shrink", "skip"))
+        checks.choice("placement", placement, ("uniform", "in_place"))
+        checks.choice("match", match, ("none", "rim"))
         bounds = Bounds(min_region_overlap, max_lesion_overlap, min_visible)
         for name, value in bounds._asdict().items():
             checks.bound(name, value)
@@ -116,7 +115,7 @@ class SoftCP(nn.Module):
             bounds,
             placement == "in_place",
             footprint,
-            profile,
+            blend,
             on_small,
             match,
             self.labels.lesion,
@@ -237,7 +236,7 @@ class SoftCP(nn.Module):
         """All settings but the modules, which print themselves."""
         r, c = self.ranges, self.config
         own = {"p": r.p, "alpha": r.alpha, "k_erode": r.k_erode, "k_dilate": r.k_dilate or "auto"}
-        words = {"footprint": c.footprint, "profile": c.profile, "on_small": c.on_small, "match": c.match}
+        words = {"footprint": c.footprint, "blend": c.blend, "on_small": c.on_small, "match": c.match}
         place = {"placement": "in_place" if c.in_place else "uniform", **c.bounds._asdict()}
         labels = {"lesion_labels": self.labels.lesion, "other_labels": self.labels.other}
         modules = ("object_transform", "background_transform", "image_transform", "bank")

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from softcp_gpu.reference.blend import blend_weight
 from softcp_gpu.reference.geometry import compose, translation, warp
 from softcp_gpu.reference.intensity import transform_intensity
 from softcp_gpu.reference.placement import Overlaps, find_origin, overlaps_at, within_bounds
-from softcp_gpu.reference.soft_mask import erode_core, soft_mask
 from softcp_gpu.reference.transforms import crop_and_resize, fits_canvas, lesion_canvas, transform_image
 
 # Streams of a sample's seed that noise fields are read from; slot s of a transform reads the s-th after these.
@@ -169,11 +169,9 @@ def _paste(
         return nothing("no_legal_place")
 
     labels = _put_into_frame(window, origin, mask.shape)
-    _, steps = erode_core(labels > 0, params.k_erode, config.footprint)
-    if config.on_small == "skip" and steps < params.k_erode:
+    soft, rim, steps = blend_weight(labels > 0, params, config)
+    if config.on_small == "skip" and steps < params.k_erode and config.blend.startswith("softcp"):
         return nothing("lesion_too_small")
-    how = {"footprint": config.footprint, "profile": config.profile}
-    soft = soft_mask(labels > 0, params.k_erode, params.k_dilate, params.alpha, **how)
 
     # The source image is resampled once, to its final place.
     source = warp(source_image, compose(matrix, translation(origin - home)), "linear")
@@ -181,7 +179,7 @@ def _paste(
         radius, intensity = config.object_blur_px, params.object.intensity
         source = transform_intensity(source, source_image, intensity, radius, params.seed, OBJECT_NOISE)
     if config.match == "rim":
-        source = match_rim(source, image, (soft > 0) & (labels == 0) & ~others)
+        source = match_rim(source, image, rim & ~others)
     blended = soft_paste(image, source, soft)
     union = hard_union(mask, labels, (labels > 0) & (soft > 0))  # a label needs pixels: no S, no label
     record = (origin - home, area, counts, steps, labels, source)

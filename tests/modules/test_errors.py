@@ -46,7 +46,7 @@ SETTINGS = [  # (keywords of SoftCP, the argument that is named, what was expect
     ({"k_dilate": (3, 1)}, "k_dilate", "a pair (least, largest)", "(3, 1)"),
     ({"k_dilate": "all"}, "k_dilate", "'auto'", "'all'"),
     ({"footprint": "square"}, "footprint", "one of 'full', 'cross'", "'square'"),
-    ({"profile": "linear"}, "profile", "one of 'softcp', 'geometric'", "'linear'"),
+    ({"blend": "geometric"}, "blend", "one of 'softcp', 'softcp-geometric', 'hard'", "'geometric'"),
     ({"on_small": "drop"}, "on_small", "one of 'shrink', 'skip'", "'drop'"),
     ({"placement": "center"}, "placement", "one of 'uniform', 'in_place'", "'center'"),
     ({"match": "histogram"}, "match", "one of 'none', 'rim'", "'histogram'"),

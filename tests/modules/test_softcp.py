@@ -6,6 +6,7 @@ import torch
 
 from softcp_gpu import SoftCP, Status, phantoms
 from softcp_gpu.functional import about, compose, gaussian_blur, rigid_matrix, soft_mask, soft_paste, warp
+from softcp_gpu.functional.blend import BLENDS
 from softcp_gpu.sampling import sample_seeds
 
 SHAPES = {"2-D": (28, 25), "3-D": (16, 17, 16)}
@@ -188,10 +189,10 @@ def test_every_sample_gets_the_lesion_and_the_pixels_of_its_source():
 
 
 @pytest.mark.parametrize("settings", [{"object_transform": None}, {"object_transform": OBJECT}, {"match": "rim"}])
-@pytest.mark.parametrize("profile", ["softcp", "geometric"])
-def test_labels_change_only_where_pixels_may_and_pixels_only_where_s_is_above_0(batch, settings, profile):
+@pytest.mark.parametrize("blend", BLENDS)
+def test_labels_change_only_where_pixels_may_and_pixels_only_where_s_is_above_0(batch, settings, blend):
     image, mask, region = batch
-    aug = SoftCP(p=0.8, k_erode=(0, 3), k_dilate=(0, 4), profile=profile, **settings)
+    aug = SoftCP(p=0.8, k_erode=(0, 3), k_dilate=(0, 4), blend=blend, **settings)
     out = aug.augment(image, mask, region, generator=seeded())
     pasted, soft = out.status == Status.PASTED, out.soft_mask
     assert 5 < pasted.sum() < 16
@@ -219,17 +220,18 @@ def test_the_whole_lesion_is_labelled_as_far_as_the_soft_mask_shows_it(batch, fo
     assert torch.equal(out.mask, torch.where(out.soft_mask > 0, whole.mask, mask))
 
 
-@pytest.mark.parametrize("settings", [{}, {"footprint": "cross"}, {"profile": "geometric"}, {"on_small": "skip"}])
+@pytest.mark.parametrize("settings", [{}, {"footprint": "cross"}, {"blend": "softcp-geometric"}, {"on_small": "skip"}])
 def test_s_is_the_soft_mask_of_the_lesion_where_it_lies(batch, settings):
     image, mask, region = batch
+    settings = dict(settings)
     ranges = {"alpha": (0.4, 0.8), "k_erode": (0, 3), "k_dilate": (0, 4), "object_transform": RIGID, **settings}
     aug = SoftCP(p=0.9, min_visible=0.7, **ranges)
     out = aug.augment(image, mask, region, generator=seeded())
-    hard = SoftCP(p=0.9, min_visible=0.7, k_erode=0, k_dilate=0, object_transform=RIGID)
-    zero = torch.zeros(16, dtype=torch.int64)
-    lesion = hard.augment(image, mask, region, params=out.params._replace(k_erode=zero, k_dilate=zero)).soft_mask
+    hard = SoftCP(p=0.9, min_visible=0.7, blend="hard", object_transform=RIGID)
+    lesion = hard.augment(image, mask, region, params=out.params).soft_mask
     steps = out.params.k_erode, out.params.k_dilate, out.params.alpha
-    expected = soft_mask(lesion, *steps, **{"footprint": "full", **settings})
+    profile = settings.pop("blend", "softcp").removeprefix("softcp-")
+    expected = soft_mask(lesion, *steps, **{"footprint": "full", "profile": profile, **settings})
     expected[out.status != Status.PASTED] = 0
     assert torch.equal(out.soft_mask, expected)
     assert torch.isin(out.status, torch.tensor([Status.PASTED, Status.NOT_DRAWN, Status.LESION_TOO_SMALL])).all()

@@ -1,0 +1,74 @@
+"""The blends differ in the blend alone: the same draws put the same lesion in the same place."""
+
+import pytest
+import torch
+
+from softcp_gpu import SoftCP, Status, phantoms
+from softcp_gpu.functional.blend import BLENDS
+
+SHAPES = {"2-D": (40, 36), "3-D": (16, 20, 18)}
+SETTINGS = {
+    "p": 0.9,
+    "alpha": (0.5, 0.8),
+    "k_erode": (0, 2),
+    "k_dilate": (1, 4),
+    "object_transform": {"blur_sigma_px": (0.2, 0.5)},
+}
+
+
+@pytest.fixture(params=SHAPES, scope="module")
+def batch(request):
+    """8 phantoms with two channels: image, mask, region."""
+    return phantoms.batch(8, SHAPES[request.param], channels=2, seed=2)
+
+
+def pasted_by(blend, batch, params=None, **more):
+    aug = SoftCP(blend=blend, **{**SETTINGS, **more})
+    return aug.augment(*batch, params=params, generator=torch.Generator().manual_seed(1))
+
+
+def added(out, batch):
+    return out.mask != batch[1]
+
+
+@pytest.mark.parametrize("more", [{}, {"match": "rim"}, {"placement": "in_place", "max_lesion_overlap": 1.0}])
+def test_the_same_params_paste_the_same_lesion_at_the_same_place(batch, more):
+    expected = pasted_by("hard", batch, **more)
+    assert "pasted" in expected.status_labels()
+    for blend in BLENDS:
+        drawn, given = pasted_by(blend, batch, **more), pasted_by(blend, batch, expected.params, **more)
+        assert torch.equal(drawn.image, given.image)
+        assert torch.equal(given.status, expected.status)
+        for name in ("offset_px", "area_px", "visible_px", "region_overlap_px", "lesion_overlap_px"):
+            assert torch.equal(getattr(given.placement, name), getattr(expected.placement, name)), name
+
+
+def test_no_two_blends_give_the_same_pixels(batch):
+    images = [pasted_by(blend, batch).image for blend in BLENDS]
+    for i, image in enumerate(images):
+        assert all((image != other).any() for other in images[:i])
+
+
+@pytest.mark.parametrize("blend", BLENDS)
+def test_where_s_is_0_the_image_is_the_background_bit_for_bit(batch, blend):
+    out = pasted_by(blend, batch, match="rim")
+    nowhere = (out.soft_mask == 0).expand_as(out.image)
+    assert torch.equal(out.image[nowhere], batch[0][nowhere])
+    assert (out.soft_mask >= 0).all()
+    assert (out.soft_mask <= 1).all()
+    assert torch.equal(out.soft_mask.flatten(1).any(1), out.status == Status.PASTED)
+
+
+@pytest.mark.parametrize("blend", [blend for blend in BLENDS if not blend.startswith("softcp")])
+def test_nothing_is_eroded_but_by_soft_cp(batch, blend):
+    out = pasted_by(blend, batch, k_erode=9, on_small="skip")
+    assert "pasted" in out.status_labels()
+    assert "lesion_too_small" not in out.status_labels()
+    assert not out.placement.k_erode.any()
+
+
+@pytest.mark.parametrize("blend", ["hard"])
+def test_what_is_pasted_hard_is_labelled_and_what_is_labelled_is_pasted(batch, blend):
+    out = pasted_by(blend, batch)
+    assert torch.equal(out.soft_mask, added(out, batch).float())
+    assert torch.equal(added(out, batch).flatten(1).sum(1), out.placement.area_px)
