@@ -118,6 +118,7 @@ class PasteConfig(NamedTuple):
     object_blur_px: int  # radius of the blur kernel of each transform
     background_blur_px: int
     image_blur_px: int
+    blend_sigma_px: float = 1.0  # of the Gaussian that some blends blur with
     least_mm: tuple[float, ...] | None = None  # `Spacing.least` of the image; None: all works in pixels
     resample: bool = False  # source and image differ in spacing, so a lesion is resampled whatever was drawn
     longest_px: tuple[int, ...] | None = None  # n: no transformed lesion is longer; None: two frames

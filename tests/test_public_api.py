@@ -55,6 +55,7 @@ SOFTCP = {
     "k_dilate": "auto",
     "footprint": "full",
     "blend": "softcp",
+    "blend_sigma_px": "auto",
     "on_small": "shrink",
     "placement": "uniform",
     "min_region_overlap": 0.5,

@@ -5,16 +5,20 @@ All of them end in `soft_paste` (equation 1), so a comparison differs in weight 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from typing import Literal, NamedTuple, get_args
 
 from torch import Tensor
 
 from softcp_gpu.functional import execution
+from softcp_gpu.functional.intensity import gaussian_blur
 from softcp_gpu.functional.soft_mask import Steps, rim_reach_px, soften
 from softcp_gpu.types import PasteConfig
 
-BLENDS = ("softcp", "softcp-geometric", "hard")
+Blend = Literal["softcp", "softcp-geometric", "hard", "gaussian-mask", "gaussian-intensity"]
+BLENDS: tuple[str, ...] = get_args(Blend)
 SOFTENED = BLENDS[:2]
+BLURRED = BLENDS[3:5]
 
 
 class Weight(NamedTuple):
@@ -29,9 +33,9 @@ class Weight(NamedTuple):
 def reach_px(config: PasteConfig, steps: Steps, lesion: Tensor) -> Tensor:
     """How far around a lesion (B, 1, *spatial) its pixels are looked at or changed, per axis, (n,) int64."""
     axes = lesion.ndim - 2
-    reach = [0] * axes
+    reach = [blur_radius(config.blend_sigma_px) if config.blend in BLURRED else 0] * axes
     if config.blend in SOFTENED or config.match == "rim":
-        reach = rim_reach_px(steps.k_max, steps.spacing, axes)
+        reach = list(map(max, reach, rim_reach_px(steps.k_max, steps.spacing, axes)))
     return execution.constants(reach, lesion)
 
 
@@ -53,4 +57,40 @@ def blend_weight(lesion: Tensor, steps: Steps, config: PasteConfig) -> Weight:
     # One rim for all blends: so the shift is the same, and they still differ in the blend alone.
     rim = soften(lesion, steps, config.footprint, profile, "shrink")[0] > 0 if config.match == "rim" else None
     taken = steps.k_erode * 0
-    return Weight(lesion.float(), rim, taken, taken == 0)
+    soft = lesion.float()
+    if config.blend == "gaussian-mask":
+        soft = _blurred(soft, config.blend_sigma_px).clamp(max=1)  # a sum of weights may round above 1
+    return Weight(soft, rim, taken, taken == 0)
+
+
+def blend_source(source_image: Tensor, config: PasteConfig) -> Tensor:
+    """What each blend does to the source's intensities before they are pasted.
+
+    Args:
+        source_image: (B, C, *spatial) floating, already where the lesion shall lie.
+        config: names the blend.
+
+    Returns:
+        (B, C, *spatial).
+    """
+    if config.blend == "gaussian-intensity":
+        return _blurred(source_image, config.blend_sigma_px)
+    return source_image
+
+
+def auto_sigma_px(blend: str) -> float:
+    """The sigma of each blend that blurs, where none is given.
+
+    A mask blurred with 2.5 px falls from 0.9 to 0.1 within 2.56 sigma = 6.4 px, as wide as the default soft mask: so
+    the two differ in shape. Intensities keep more of the lesion's texture with 1 px.
+    """
+    return 2.5 if blend == "gaussian-mask" else 1.0
+
+
+def blur_radius(sigma_px: float) -> int:
+    """Of a Gaussian kernel, in pixels: it keeps all but 1e-4 of the weight."""
+    return math.ceil(4 * sigma_px)
+
+
+def _blurred(image: Tensor, sigma_px: float) -> Tensor:
+    return gaussian_blur(image, image.new_full((len(image),), sigma_px), blur_radius(sigma_px))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from softcp_gpu.functional import execution
-from softcp_gpu.functional.blend import blend_weight, reach_px
+from softcp_gpu.functional.blend import blend_source, blend_weight, reach_px
 from softcp_gpu.functional.geometry import compose, translation, warp
 from softcp_gpu.functional.inputs import Inputs, Physical
 from softcp_gpu.functional.intensity import apply_intensity
@@ -151,6 +151,7 @@ def _paste(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutput:
     if weight.rim is not None:
         rim = weight.rim & (labels == 0) & ~take_window(others, corner, tile)
         source = match_rim(source, background.to(work), rim)
+    source = blend_source(source, config)
     # A label needs pixels: what no ring reaches is not pasted, so it is not labelled.
     shown = (labels != 0) & (soft > 0)
     record = PlacementRecord(origin - lesion.home, lesion.area, *counts, weight.k_erode)

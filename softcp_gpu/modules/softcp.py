@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from softcp_gpu import checks
-from softcp_gpu.functional.blend import BLENDS
+from softcp_gpu.functional.blend import BLENDS, Blend, auto_sigma_px
 from softcp_gpu.functional.pipeline import soft_cp
 from softcp_gpu.functional.soft_mask import auto_k_dilate
 from softcp_gpu.modules import inputs
@@ -28,8 +28,9 @@ class SoftCP(nn.Module):
         k_erode: erosion steps; a number, or (a, b).
         k_dilate: dilation steps; a number, (a, b), or "auto": the least k with alpha**k <= 0.05.
         footprint: "full" (3^n) or "cross".
-        blend: "softcp", the paper's; "softcp-geometric": S = alpha**d; or one that it is compared with: "hard".
-            All take the same draws to the same place.
+        blend: "softcp", the paper's; "softcp-geometric": S = alpha**d; or one that it is compared with, "hard",
+            "gaussian-mask", "gaussian-intensity": see docs/method.md. All take the same draws to the same place.
+        blend_sigma_px: of those that blur, at most 20; "auto": 2.5 for the mask, 1 for the intensities.
         on_small: a lesion that erosion would erase is eroded less ("shrink") or not pasted ("skip").
         placement: "uniform": one of all legal places, all equally likely; "in_place": where it was in its source.
         min_region_overlap: least lesion pixels in the region: an int counts pixels, a float is a fraction of the
@@ -76,7 +77,8 @@ class SoftCP(nn.Module):
         k_erode: int | tuple[int, int] = 1,
         k_dilate: int | tuple[int, int] | Literal["auto"] = "auto",
         footprint: Literal["full", "cross"] = "full",
-        blend: Literal["softcp", "softcp-geometric", "hard"] = "softcp",
+        blend: Blend = "softcp",
+        blend_sigma_px: float | Literal["auto"] = "auto",
         on_small: Literal["shrink", "skip"] = "shrink",
         placement: Literal["uniform", "in_place"] = "uniform",
         min_region_overlap: int | float = 0.5,
@@ -102,6 +104,8 @@ class SoftCP(nn.Module):
             checks.bound(name, value)
         alphas = checks.value_range("alpha", alpha, 0, 1, open_ends=True)
         erode = checks.step_range("k_erode", k_erode)
+        sigma = auto_sigma_px(blend) if blend_sigma_px == "auto" else blend_sigma_px
+        checks.number("blend_sigma_px", sigma, 0.01, 20)
         dilate = None if k_dilate == "auto" else checks.step_range("k_dilate", k_dilate)
         self.labels = inputs.checked_labels(lesion_labels, other_labels)
         self.bank = inputs.checked_bank(bank, self.labels)
@@ -124,6 +128,7 @@ class SoftCP(nn.Module):
             object_blur_px=blur_radius(self.object_transform),
             background_blur_px=blur_radius(self.background_transform),
             image_blur_px=blur_radius(self.image_transform),
+            blend_sigma_px=float(sigma),
         )
         self.seeds = SeedStream()
 
@@ -236,7 +241,7 @@ class SoftCP(nn.Module):
         """All settings but the modules, which print themselves."""
         r, c = self.ranges, self.config
         own = {"p": r.p, "alpha": r.alpha, "k_erode": r.k_erode, "k_dilate": r.k_dilate or "auto"}
-        words = {"footprint": c.footprint, "blend": c.blend, "on_small": c.on_small, "match": c.match}
+        words = {name: getattr(c, name) for name in ("footprint", "blend", "blend_sigma_px", "on_small", "match")}
         place = {"placement": "in_place" if c.in_place else "uniform", **c.bounds._asdict()}
         labels = {"lesion_labels": self.labels.lesion, "other_labels": self.labels.other}
         modules = ("object_transform", "background_transform", "image_transform", "bank")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 
+from softcp_gpu.reference.intensity import gaussian_blur
 from softcp_gpu.reference.soft_mask import erode_core, soft_mask
 
 
@@ -25,4 +27,15 @@ def blend_weight(lesion: np.ndarray, params: Any, config: Any) -> tuple[np.ndarr
     rim = (soft > 0) & ~lesion
     if config.blend in ("softcp", "softcp-geometric"):
         return soft, rim, erode_core(lesion, params.k_erode, config.footprint)[1]
-    return lesion.astype(np.float64), rim, 0
+    weight: np.ndarray = lesion.astype(np.float64)
+    if config.blend == "gaussian-mask":
+        size = 2 * int(np.ceil(4 * config.blend_sigma_px)) + 1
+        weight = cv2.GaussianBlur(weight, (size, size), config.blend_sigma_px, borderType=cv2.BORDER_REFLECT_101)
+    return weight, rim, 0
+
+
+def blend_source(source_image: np.ndarray, config: Any) -> np.ndarray:
+    """What each blend does to the source's intensities, (H, W, C), before they are pasted."""
+    if config.blend == "gaussian-intensity":
+        return gaussian_blur(source_image, config.blend_sigma_px, int(np.ceil(4 * config.blend_sigma_px)))
+    return source_image

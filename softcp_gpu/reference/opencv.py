@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from softcp_gpu.reference.blend import blend_weight
+from softcp_gpu.reference.blend import blend_source, blend_weight
 from softcp_gpu.reference.geometry import compose, translation, warp
 from softcp_gpu.reference.intensity import transform_intensity
 from softcp_gpu.reference.placement import Overlaps, find_origin, overlaps_at, within_bounds
@@ -180,6 +180,7 @@ def _paste(
         source = transform_intensity(source, source_image, intensity, radius, params.seed, OBJECT_NOISE)
     if config.match == "rim":
         source = match_rim(source, image, rim & ~others)
+    source = blend_source(source, config)
     blended = soft_paste(image, source, soft)
     union = hard_union(mask, labels, (labels > 0) & (soft > 0))  # a label needs pixels: no S, no label
     record = (origin - home, area, counts, steps, labels, source)

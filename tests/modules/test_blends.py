@@ -67,8 +67,32 @@ def test_nothing_is_eroded_but_by_soft_cp(batch, blend):
     assert not out.placement.k_erode.any()
 
 
-@pytest.mark.parametrize("blend", ["hard"])
+@pytest.mark.parametrize("blend", ["hard", "gaussian-intensity"])
 def test_what_is_pasted_hard_is_labelled_and_what_is_labelled_is_pasted(batch, blend):
     out = pasted_by(blend, batch)
     assert torch.equal(out.soft_mask, added(out, batch).float())
     assert torch.equal(added(out, batch).flatten(1).sum(1), out.placement.area_px)
+
+
+@pytest.mark.parametrize("sigma", [0.4, 2.5, 20])
+def test_a_blurred_mask_labels_the_whole_lesion_and_nothing_else(batch, sigma):
+    out, hard = (pasted_by(blend, batch, blend_sigma_px=sigma) for blend in ("gaussian-mask", "hard"))
+    assert torch.equal(out.mask, hard.mask)
+    assert (out.soft_mask > 0)[added(out, batch)].all()
+
+
+def test_every_blend_gets_the_same_shift_from_the_rim(batch):
+    """Sources are flat and cores whole, so each blend shows the source's value and the shift in the lesion."""
+    image, mask, region = batch
+    flat = torch.arange(8.0).view(8, *(1,) * (image.ndim - 1)).expand_as(image)
+    sources = {"source_image": flat, "source_mask": mask.roll(1, 0)}
+    params = SoftCP(p=1.0, k_erode=0, object_transform=None).draw(torch.arange(8), tuple(image.shape[2:]))
+    shown = {}
+    for blend in BLENDS:
+        aug = SoftCP(blend=blend, blend_sigma_px=0.1, match="rim", k_erode=0, object_transform=None)
+        out = aug.augment(image, mask, region, **sources, params=params)
+        shown[blend] = torch.where(out.mask != mask, out.image, 0)
+    assert (shown["hard"] != 0).any()
+    assert not torch.allclose(shown["hard"], torch.where(shown["hard"] != 0, flat, 0), atol=0.1)
+    for blend in BLENDS:
+        assert torch.allclose(shown[blend], shown["hard"], atol=1e-4), blend

@@ -30,6 +30,9 @@ SETTINGS = {
     "pixels": {"min_visible": 5, "min_region_overlap": 4, "max_lesion_overlap": 2, "object_transform": STRONG},
     "steps": {"k_erode": (0, 4), "k_dilate": (0, 12), "alpha": (0.3, 0.95)},
     "skip": {"k_erode": 2, "on_small": "skip", "max_lesion_overlap": 1.0, "min_region_overlap": 0},
+    "hard": {"blend": "hard", "min_visible": 0.5},
+    "gaussian mask": {"blend": "gaussian-mask", "min_visible": 0.5, "match": "rim"},
+    "gaussian intensity": {"blend": "gaussian-intensity", "blend_sigma_px": 1.7, "match": "rim", "k_dilate": 3},
     "cross": {"footprint": "cross", "blend": "softcp-geometric", "k_erode": 2},
 }
 

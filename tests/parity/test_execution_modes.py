@@ -19,6 +19,9 @@ SETTINGS = {
     "small tiles": {"object_transform": STRONG, "k_dilate": (0, 3)},
     "visible in part": {"min_visible": 0.3, "object_transform": STRONG, "k_dilate": 2},
     "in place": {"placement": "in_place", "max_lesion_overlap": 1.0, "object_transform": STRONG, "min_visible": 0.4},
+    "hard": {"blend": "hard", "min_visible": 0.3, "object_transform": STRONG},
+    "gaussian mask": {"blend": "gaussian-mask", "min_visible": 0.3, "object_transform": STRONG, "match": "rim"},
+    "gaussian intensity": {"blend": "gaussian-intensity", "min_visible": 0.3, "object_transform": STRONG},
     "all": {"match": "rim", "background_transform": CROPPED, "image_transform": CROPPED, "object_transform": STRONG},
 }
 
