@@ -83,6 +83,6 @@ def match_rim(source_image: Tensor, image: Tensor, rim: Tensor) -> Tensor:
         [3.0, 7.0]
     """
     pixels = rim.flatten(2).sum(2, keepdim=True)
-    difference = torch.where(rim, image - source_image, 0).flatten(2).sum(2, keepdim=True)
-    shift = difference / pixels.clamp(min=1)
+    difference = torch.where(rim, image - source_image, 0).flatten(2).contiguous()  # else layouts sum in other orders
+    shift = difference.sum(2, keepdim=True) / pixels.clamp(min=1)
     return source_image + shift.view(*shift.shape[:2], *(1,) * (image.ndim - 2))
