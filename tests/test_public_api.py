@@ -39,6 +39,7 @@ FUNCTIONS = {
     "match_rim",
     "rigid_matrix",
     "scaling",
+    "seamless",
     "soft_copy",
     "soft_cp",
     "soft_mask",

@@ -14,6 +14,7 @@ from softcp_gpu.functional.intensity import gamma, gaussian_blur, gaussian_noise
 from softcp_gpu.functional.paste import hard_union, match_rim, soft_copy, soft_paste
 from softcp_gpu.functional.pipeline import soft_cp
 from softcp_gpu.functional.placement import draw_offset, legal_offsets
+from softcp_gpu.functional.poisson import seamless
 from softcp_gpu.functional.soft_mask import auto_k_dilate, soft_mask, soft_mask_table
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "match_rim",
     "rigid_matrix",
     "scaling",
+    "seamless",
     "soft_copy",
     "soft_cp",
     "soft_mask",

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from softcp_gpu.functional import execution
 from softcp_gpu.functional.intensity import gaussian_blur
+from softcp_gpu.functional.poisson import seamless
 from softcp_gpu.functional.soft_mask import Steps, rim_reach_px, soften
 from softcp_gpu.types import PasteConfig
 
-Blend = Literal["softcp", "softcp-geometric", "hard", "gaussian-mask", "gaussian-intensity"]
+Blend = Literal["softcp", "softcp-geometric", "hard", "gaussian-mask", "gaussian-intensity", "poisson"]
 BLENDS: tuple[str, ...] = get_args(Blend)
 SOFTENED = BLENDS[:2]
 BLURRED = BLENDS[3:5]
@@ -63,11 +64,13 @@ def blend_weight(lesion: Tensor, steps: Steps, config: PasteConfig) -> Weight:
     return Weight(soft, rim, taken, taken == 0)
 
 
-def blend_source(source_image: Tensor, config: PasteConfig) -> Tensor:
+def blend_source(source_image: Tensor, image: Tensor, lesion: Tensor, config: PasteConfig) -> Tensor:
     """What each blend does to the source's intensities before they are pasted.
 
     Args:
         source_image: (B, C, *spatial) floating, already where the lesion shall lie.
+        image: (B, C, *spatial) floating, the background.
+        lesion: (B, 1, *spatial) bool.
         config: names the blend.
 
     Returns:
@@ -75,6 +78,8 @@ def blend_source(source_image: Tensor, config: PasteConfig) -> Tensor:
     """
     if config.blend == "gaussian-intensity":
         return _blurred(source_image, config.blend_sigma_px)
+    if config.blend == "poisson":
+        return seamless(source_image, image.to(source_image.dtype), lesion)
     return source_image
 
 

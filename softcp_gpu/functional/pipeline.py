@@ -151,7 +151,7 @@ def _paste(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutput:
     if weight.rim is not None:
         rim = weight.rim & (labels == 0) & ~take_window(others, corner, tile)
         source = match_rim(source, background.to(work), rim)
-    source = blend_source(source, config)
+    source = blend_source(source, background, labels != 0, config)
     # A label needs pixels: what no ring reaches is not pasted, so it is not labelled.
     shown = (labels != 0) & (soft > 0)
     record = PlacementRecord(origin - lesion.home, lesion.area, *counts, weight.k_erode)

@@ -28,8 +28,8 @@ class SoftCP(nn.Module):
         k_erode: erosion steps; a number, or (a, b).
         k_dilate: dilation steps; a number, (a, b), or "auto": the least k with alpha**k <= 0.05.
         footprint: "full" (3^n) or "cross".
-        blend: "softcp", the paper's; "softcp-geometric": S = alpha**d; or one that it is compared with, "hard",
-            "gaussian-mask", "gaussian-intensity": see docs/method.md. All take the same draws to the same place.
+        blend: "softcp", the paper's; "softcp-geometric": S = alpha**d; or what it is compared with: "hard",
+            "gaussian-mask", "gaussian-intensity", "poisson", see docs/method.md. All paste at the same place.
         blend_sigma_px: of those that blur, at most 20; "auto": 2.5 for the mask, 1 for the intensities.
         on_small: a lesion that erosion would erase is eroded less ("shrink") or not pasted ("skip").
         placement: "uniform": one of all legal places, all equally likely; "in_place": where it was in its source.

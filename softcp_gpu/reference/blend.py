@@ -35,7 +35,9 @@ def blend_weight(lesion: np.ndarray, params: Any, config: Any) -> tuple[np.ndarr
 
 
 def blend_source(source_image: np.ndarray, config: Any) -> np.ndarray:
-    """What each blend does to the source's intensities, (H, W, C), before they are pasted."""
+    """What each blend does to the source's intensities, (H, W, C), before they are pasted; Poisson has none here."""
+    if config.blend == "poisson":
+        raise ValueError(f"blend: expected one of this reference, found {config.blend!r}")
     if config.blend == "gaussian-intensity":
         return gaussian_blur(source_image, config.blend_sigma_px, int(np.ceil(4 * config.blend_sigma_px)))
     return source_image

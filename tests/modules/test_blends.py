@@ -67,7 +67,7 @@ def test_nothing_is_eroded_but_by_soft_cp(batch, blend):
     assert not out.placement.k_erode.any()
 
 
-@pytest.mark.parametrize("blend", ["hard", "gaussian-intensity"])
+@pytest.mark.parametrize("blend", ["hard", "gaussian-intensity", "poisson"])
 def test_what_is_pasted_hard_is_labelled_and_what_is_labelled_is_pasted(batch, blend):
     out = pasted_by(blend, batch)
     assert torch.equal(out.soft_mask, added(out, batch).float())
@@ -94,5 +94,11 @@ def test_every_blend_gets_the_same_shift_from_the_rim(batch):
         shown[blend] = torch.where(out.mask != mask, out.image, 0)
     assert (shown["hard"] != 0).any()
     assert not torch.allclose(shown["hard"], torch.where(shown["hard"] != 0, flat, 0), atol=0.1)
-    for blend in BLENDS:
+    for blend in (blend for blend in BLENDS if blend != "poisson"):
         assert torch.allclose(shown[blend], shown["hard"], atol=1e-4), blend
+
+
+def test_a_shift_of_the_source_changes_nothing_in_a_poisson_blend(batch):
+    plain, matched = (pasted_by("poisson", batch, match=match) for match in ("none", "rim"))
+    # The solver leaves 3e-7 of the differences, and float32 rounds the shifted source.
+    assert torch.allclose(plain.image, matched.image, atol=2e-6)

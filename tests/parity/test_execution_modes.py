@@ -22,6 +22,7 @@ SETTINGS = {
     "hard": {"blend": "hard", "min_visible": 0.3, "object_transform": STRONG},
     "gaussian mask": {"blend": "gaussian-mask", "min_visible": 0.3, "object_transform": STRONG, "match": "rim"},
     "gaussian intensity": {"blend": "gaussian-intensity", "min_visible": 0.3, "object_transform": STRONG},
+    "poisson": {"blend": "poisson", "min_visible": 0.3, "object_transform": STRONG},
     "all": {"match": "rim", "background_transform": CROPPED, "image_transform": CROPPED, "object_transform": STRONG},
 }
 
