@@ -28,7 +28,7 @@ Range = tuple[float, float]
 
 
 class _Stream(IntEnum):
-    APPLY, SOURCE, SOFTNESS, PLACE, RIGID_OP, RIGID, INTENSITY_OP, INTENSITY = range(8)
+    APPLY, SOURCE, SOFTNESS, PLACE, RIGID_OP, RIGID, INTENSITY_OP, INTENSITY, CARVE = range(9)
     BACKGROUND, IMAGE, BANK = 100, 200, 300
 
 
@@ -133,6 +133,7 @@ def draw_paste(seed: Tensor, ranges: PasteRanges, shape: tuple[int, ...], *, own
         k_dilate=torch.as_tensor(k_dilate),
         candidate_u=place[:, 1:].reshape(batch, CANDIDATES, axes),
         rank_u=place[:, 0],
+        carve_u=uniform(seed, _Stream.CARVE, 1)[:, 0],
         object=None if ranges.object is None else draw_object(seed, ranges.object, shape),
         background=None if ranges.background is None else draw_image(seed, ranges.background, axes, _Stream.BACKGROUND),
         image=None if ranges.image is None else draw_image(seed, ranges.image, axes, _Stream.IMAGE),

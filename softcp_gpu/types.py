@@ -82,6 +82,7 @@ class PasteParams(NamedTuple):
     k_dilate: Tensor  # (B,) int64
     candidate_u: Tensor  # (B, K, n) float64 in [0, 1): candidate places, tried in order
     rank_u: Tensor  # (B,) float64 in [0, 1): which of all legal places, should no candidate be legal
+    carve_u: Tensor  # (B,) float64 in [0, 1): how far CarveMix shrinks or grows what it pastes
     object: ObjectParams | None
     background: ImageParams | None
     image: ImageParams | None

@@ -28,6 +28,7 @@ FUNCTIONS = {
     "about",
     "affine_matrix",
     "auto_k_dilate",
+    "carve",
     "compose",
     "crop_matrix",
     "draw_offset",

@@ -1,5 +1,6 @@
 """Soft-CP as pure functions on tensors, (B, C, *spatial) with two or three spatial axes."""
 
+from softcp_gpu.functional.carve import carve
 from softcp_gpu.functional.geometry import (
     about,
     affine_matrix,
@@ -21,6 +22,7 @@ __all__ = [
     "about",
     "affine_matrix",
     "auto_k_dilate",
+    "carve",
     "compose",
     "crop_matrix",
     "draw_offset",

@@ -8,15 +8,21 @@ from __future__ import annotations
 import math
 from typing import Literal, NamedTuple, get_args
 
+import torch
 from torch import Tensor
 
 from softcp_gpu.functional import execution
+from softcp_gpu.functional.carve import carve, most_depth_px
+from softcp_gpu.functional.geometry import compose, translation, warp
+from softcp_gpu.functional.inputs import Inputs
 from softcp_gpu.functional.intensity import gaussian_blur
+from softcp_gpu.functional.lesion import Lesion, lesion_of
 from softcp_gpu.functional.poisson import seamless
 from softcp_gpu.functional.soft_mask import Steps, rim_reach_px, soften
+from softcp_gpu.functional.windows import take_window
 from softcp_gpu.types import PasteConfig
 
-Blend = Literal["softcp", "softcp-geometric", "hard", "gaussian-mask", "gaussian-intensity", "poisson"]
+Blend = Literal["softcp", "softcp-geometric", "hard", "gaussian-mask", "gaussian-intensity", "poisson", "carvemix"]
 BLENDS: tuple[str, ...] = get_args(Blend)
 SOFTENED = BLENDS[:2]
 BLURRED = BLENDS[3:5]
@@ -31,21 +37,34 @@ class Weight(NamedTuple):
     survives: Tensor  # (B,) bool: all the steps asked for left a core
 
 
-def reach_px(config: PasteConfig, steps: Steps, lesion: Tensor) -> Tensor:
-    """How far around a lesion (B, 1, *spatial) its pixels are looked at or changed, per axis, (n,) int64."""
-    axes = lesion.ndim - 2
+def reach_px(config: PasteConfig, steps: Steps, origin: Tensor, size: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """How far around lesions pixels are looked at or changed.
+
+    Args:
+        config: names the blend.
+        steps: of the soft mask.
+        origin, size: (B, n) int64, the lesions' boxes in the frame.
+        shape: n lengths of the frame.
+
+    Returns:
+        (n,) int64, per axis; without what the lesions tell, where their values may not be read.
+    """
+    axes = len(shape)
     reach = [blur_radius(config.blend_sigma_px) if config.blend in BLURRED else 0] * axes
     if config.blend in SOFTENED or config.match == "rim":
         reach = list(map(max, reach, rim_reach_px(steps.k_max, steps.spacing, axes)))
-    return execution.constants(reach, lesion)
+    if config.blend == "carvemix" and execution.may_read_values(origin):
+        reach = list(map(max, reach, most_depth_px(origin, size, shape, steps.spacing and steps.spacing.mm)))
+    return execution.constants(reach, origin)
 
 
-def blend_weight(lesion: Tensor, steps: Steps, config: PasteConfig) -> Weight:
+def blend_weight(lesion: Tensor, steps: Steps, carve_u: Tensor, config: PasteConfig) -> Weight:
     """The weight S of each blend.
 
     Args:
         lesion: (B, 1, *spatial) bool, hard and un-eroded.
         steps: of the soft mask; of the other blends, only the rim to match depends on it.
+        carve_u: (B,), of CarveMix.
         config: names the blend.
 
     Returns:
@@ -61,6 +80,8 @@ def blend_weight(lesion: Tensor, steps: Steps, config: PasteConfig) -> Weight:
     soft = lesion.float()
     if config.blend == "gaussian-mask":
         soft = _blurred(soft, config.blend_sigma_px).clamp(max=1)  # a sum of weights may round above 1
+    if config.blend == "carvemix":
+        soft = carve(lesion, carve_u, steps.spacing and steps.spacing.mm).float()
     return Weight(soft, rim, taken, taken == 0)
 
 
@@ -99,3 +120,36 @@ def blur_radius(sigma_px: float) -> int:
 
 def _blurred(image: Tensor, sigma_px: float) -> Tensor:
     return gaussian_blur(image, image.new_full((len(image),), sigma_px), blur_radius(sigma_px))
+
+
+def source_labels(
+    x: Inputs,
+    lesion: Lesion,
+    labels: Tensor,
+    offset: Tensor,
+    corner: Tensor,
+    tile: tuple[int, ...],
+    config: PasteConfig,
+) -> tuple[Tensor, Tensor]:
+    """The source's whole label as it will lie in a tile of the frame, for the blend that pastes it too.
+
+    Args:
+        x: the sources.
+        lesion: their lesions.
+        labels: (B, 1, *tile), the lesions as they will lie there.
+        offset: (B, n) int64, how far they are moved.
+        corner: (B, n) int64, first pixel of the tile.
+        tile: n lengths.
+        config: tells lesions from other ids.
+
+    Returns:
+        (B, 1, *tile) int64: the lesion's ids, and around it the other ids; and (B, 1, *tile) bool: inside the source.
+    """
+    known = torch.where(lesion_of(x.source_mask, config.lesion_labels), 0, x.source_mask).to(torch.int64) + 1
+    if lesion.matrix is None:
+        known = take_window(known, corner - offset, tile)
+    else:
+        matrix = compose(lesion.matrix, translation(offset.to(lesion.matrix.dtype)))
+        known = warp(known, matrix, "nearest", origin=corner, size=tile)
+    hard = labels != 0
+    return torch.where(hard, labels.to(torch.int64), (known - 1).clamp(min=0)), hard | (known > 0)

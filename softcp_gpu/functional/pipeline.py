@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from softcp_gpu.functional import execution
-from softcp_gpu.functional.blend import blend_source, blend_weight, reach_px
+from softcp_gpu.functional.blend import blend_source, blend_weight, reach_px, source_labels
 from softcp_gpu.functional.geometry import compose, translation, warp
 from softcp_gpu.functional.inputs import Inputs, Physical
 from softcp_gpu.functional.intensity import apply_intensity
@@ -137,24 +137,29 @@ def _paste(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutput:
     # From here on only a tile of the frame counts: the lesion, its rim, and what blurs into them.
     spacing = None if mm is None or config.least_mm is None else Spacing(mm, config.least_mm)
     steps = Steps(params.k_erode, params.k_dilate, params.alpha, config.erode_max, config.dilate_max, spacing)
-    margin = reach_px(config, steps, lesion.labels) + 1 + 2 * config.object_blur_px
+    margin = reach_px(config, steps, origin, lesion.size, shape) + 1 + 2 * config.object_blur_px
     corner, tile = surrounding_window(origin, lesion.size, margin, shape)
     labels = take_window(lesion.labels, corner - origin, tile)
-    source = _source_tile(x, lesion, origin - lesion.home, corner, tile, params, config)
+    hard, offset = labels != 0, origin - lesion.home
+    source = _source_tile(x, lesion, offset, corner, tile, params, config)
     background, old = take_window(x.image, corner, tile), take_window(x.mask, corner, tile)
 
-    weight = blend_weight(labels != 0, steps, config)
+    weight = blend_weight(hard, steps, params.carve_u, config)
     gone = torch.zeros_like(legal) if config.on_small == "shrink" else ~weight.survives
     status = _status(params.apply, lesion, legal & lesion.whole, gone)
     pasted = status == Status.PASTED.value
     soft = weight.soft.to(work) * _column(pasted, weight.soft)
     if weight.rim is not None:
-        rim = weight.rim & (labels == 0) & ~take_window(others, corner, tile)
+        rim = weight.rim & ~hard & ~take_window(others, corner, tile)
         source = match_rim(source, background.to(work), rim)
-    source = blend_source(source, background, labels != 0, config)
+    source = blend_source(source, background, hard, config)
     # A label needs pixels: what no ring reaches is not pasted, so it is not labelled.
-    shown = (labels != 0) & (soft > 0)
-    record = PlacementRecord(origin - lesion.home, lesion.area, *counts, weight.k_erode)
+    shown = hard & (soft > 0)
+    if config.blend == "carvemix":  # all of the source's label goes with its pixels
+        labels, there = source_labels(x, lesion, labels, offset, corner, tile, config)
+        soft = soft * there
+        shown = soft > 0
+    record = PlacementRecord(offset, lesion.area, *counts, weight.k_erode)
     return SoftCPOutput(
         put_window(x.image, soft_paste(background, source, soft), corner),
         put_window(x.mask, hard_union(old, labels, shown), corner),

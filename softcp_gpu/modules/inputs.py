@@ -155,12 +155,14 @@ def _longest_px(x: Backgrounds, sources: Sources, params: PasteParams) -> tuple[
     return tuple(min(max(2 * length, own), most) for length, own, most in lengths)
 
 
-def checked_bank(bank: Any, labels: Labels) -> LesionBank | None:
+def checked_bank(bank: Any, labels: Labels, blend: str) -> LesionBank | None:
     """A bank whose lesions have classes that masks may hold."""
     if bank is None:
         return None
     if not isinstance(bank, LesionBank):
         checks.fail("bank", "a LesionBank or None", repr(bank))
+    if blend == "carvemix":  # it pastes the label of what is around a lesion, which a bank does not keep
+        checks.fail("blend", "another one with a bank", repr(blend))
     if labels.lesion is not None and not set(bank.classes) <= set(labels.lesion):
         checks.fail("bank", f"lesions of the classes {list(labels.lesion)} (lesion_labels)", f"{list(bank.classes)}")
     return bank

@@ -29,7 +29,8 @@ class SoftCP(nn.Module):
         k_dilate: dilation steps; a number, (a, b), or "auto": the least k with alpha**k <= 0.05.
         footprint: "full" (3^n) or "cross".
         blend: "softcp", the paper's; "softcp-geometric": S = alpha**d; or what it is compared with: "hard",
-            "gaussian-mask", "gaussian-intensity", "poisson", see docs/method.md. All paste at the same place.
+            "gaussian-mask", "gaussian-intensity", "poisson", "carvemix" (`placement="in_place"` is that paper's), see
+            docs/method.md. All paste at the same place.
         blend_sigma_px: of those that blur, at most 20; "auto": 2.5 for the mask, 1 for the intensities.
         on_small: a lesion that erosion would erase is eroded less ("shrink") or not pasted ("skip").
         placement: "uniform": one of all legal places, all equally likely; "in_place": where it was in its source.
@@ -108,7 +109,7 @@ class SoftCP(nn.Module):
         checks.number("blend_sigma_px", sigma, 0.01, 20)
         dilate = None if k_dilate == "auto" else checks.step_range("k_dilate", k_dilate)
         self.labels = inputs.checked_labels(lesion_labels, other_labels)
-        self.bank = inputs.checked_bank(bank, self.labels)
+        self.bank = inputs.checked_bank(bank, self.labels, blend)
         objects = {} if isinstance(object_transform, str) and object_transform == "default" else object_transform
         self.object_transform = as_transform("object_transform", objects, ObjectTransform)
         self.background_transform = as_transform("background_transform", background_transform, ImageTransform)

@@ -31,7 +31,29 @@ def blend_weight(lesion: np.ndarray, params: Any, config: Any) -> tuple[np.ndarr
     if config.blend == "gaussian-mask":
         size = 2 * int(np.ceil(4 * config.blend_sigma_px)) + 1
         weight = cv2.GaussianBlur(weight, (size, size), config.blend_sigma_px, borderType=cv2.BORDER_REFLECT_101)
+    if config.blend == "carvemix":
+        weight = carve(lesion, params.carve_u).astype(np.float64)
     return weight, rim, 0
+
+
+def carve(lesion: np.ndarray, carve_u: float) -> np.ndarray:
+    """CarveMix: the pixels whose signed distance to the lesion's boundary is at most a drawn one.
+
+    Args:
+        lesion: (H, W) bool.
+        carve_u: in [0, 1), the draw: below 0.5 it shrinks by up to half of the depth, else it grows by up to the depth.
+
+    Returns:
+        (H, W) bool.
+    """
+    if lesion.all():
+        return lesion
+    inside, outside = (
+        cv2.distanceTransform(side.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) for side in (lesion, ~lesion)
+    )
+    depth = inside.max()
+    reach = (carve_u - 0.5) * depth if carve_u < 0.5 else (2 * carve_u - 1) * depth
+    return np.where(lesion, -inside, outside) <= reach
 
 
 def blend_source(source_image: np.ndarray, config: Any) -> np.ndarray:

@@ -181,8 +181,14 @@ def _paste(
     if config.match == "rim":
         source = match_rim(source, image, rim & ~others)
     source = blend_source(source, config)
+    shown = (labels > 0) & (soft > 0)  # a label needs pixels: no S, no label
+    if config.blend == "carvemix":  # all of the source's label goes with its pixels
+        tissue = np.where(lesion, 0, source_mask).astype(np.int64) + 1  # 0: beyond its frame
+        found = warp(tissue, compose(matrix, translation(origin - home)), "nearest")
+        soft = soft * ((labels > 0) | (found > 0))
+        labels, shown = np.where(labels > 0, labels, np.maximum(found - 1, 0)), soft > 0
     blended = soft_paste(image, source, soft)
-    union = hard_union(mask, labels, (labels > 0) & (soft > 0))  # a label needs pixels: no S, no label
+    union = hard_union(mask, labels, shown)
     record = (origin - home, area, counts, steps, labels, source)
     return Output(blended, union, soft, "pasted", image, mask, region, *record)
 

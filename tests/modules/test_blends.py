@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from softcp_gpu import SoftCP, Status, phantoms
+from softcp_gpu import LesionBank, LesionCrop, SoftCP, Status, phantoms
+from softcp_gpu.functional import carve, soft_mask
 from softcp_gpu.functional.blend import BLENDS
 
-SHAPES = {"2-D": (40, 36), "3-D": (16, 20, 18)}
+SHAPES = {"2-D": (64, 60), "3-D": (24, 34, 32)}
 SETTINGS = {
     "p": 0.9,
     "alpha": (0.5, 0.8),
@@ -94,8 +95,58 @@ def test_every_blend_gets_the_same_shift_from_the_rim(batch):
         shown[blend] = torch.where(out.mask != mask, out.image, 0)
     assert (shown["hard"] != 0).any()
     assert not torch.allclose(shown["hard"], torch.where(shown["hard"] != 0, flat, 0), atol=0.1)
-    for blend in (blend for blend in BLENDS if blend != "poisson"):
-        assert torch.allclose(shown[blend], shown["hard"], atol=1e-4), blend
+    for blend in (blend for blend in BLENDS if blend != "poisson"):  # which forgets every shift
+        both = (shown[blend] != 0) & (shown["hard"] != 0)
+        assert both.any()
+        assert torch.allclose(shown[blend][both], shown["hard"][both], atol=1e-4), blend
+
+
+@pytest.mark.parametrize("transform", [None, {"rigid": ["none"], "intensity": ["none"]}])
+def test_in_place_carvemix_is_that_of_its_paper(batch, transform):
+    """Image and label of the region are those of the source, the rest is the background's: X and Y of the paper."""
+    image, mask, region = batch
+    deep = soft_mask(mask, 0, 2, 0.5) > 0
+    label = torch.where(deep, 2, region)  # the organ is 1
+    background, behind = image.flip(0), label.flip(0)
+    where = {"placement": "in_place", "min_region_overlap": 0, "max_lesion_overlap": 1.0, "lesion_labels": 2}
+    aug = SoftCP(p=1.0, blend="carvemix", object_transform=transform, **where)
+    params = aug.draw(torch.arange(8), tuple(image.shape[2:]))
+    params = params._replace(carve_u=torch.linspace(0, 0.99, 8, dtype=torch.float64))
+    out = aug.augment(background, behind, source_image=image, source_mask=label, params=params)
+    carved = carve(label == 2, params.carve_u)
+    assert torch.equal(out.soft_mask, carved.float())
+    assert torch.equal(out.mask, torch.where(carved, label, behind))
+    assert torch.allclose(out.image, torch.where(carved, image, background), atol=1e-5)
+    grown, shrunk = carved & (label != 2), ~carved & (label == 2)
+    assert grown.any()
+    assert shrunk.any()
+    assert (label[grown] == 1).any()
+
+
+def test_carvemix_pastes_nothing_from_beyond_the_sources_frame(batch):
+    """A lesion at the source's border grows into its tissue alone."""
+    image, mask, _ = batch
+    source = torch.zeros_like(mask)
+    source[:, :, :8, :8] = 1
+    clear = torch.zeros_like(mask)
+    aug = SoftCP(p=1.0, blend="carvemix", object_transform=None)
+    params = aug.draw(torch.arange(8), tuple(image.shape[2:]))
+    out = aug.augment(image, clear, source_image=image, source_mask=source, params=params)
+    first = out.placement.offset_px
+    assert "pasted" in out.status_labels()
+    for i, soft in enumerate(out.soft_mask):
+        for axis, offset in enumerate(first[i, :2].tolist(), 1):
+            assert not soft.narrow(axis, 0, offset).any()
+    area = out.placement.area_px * (out.status == Status.PASTED)
+    assert (out.soft_mask.flatten(1).sum(1) > area).any()
+
+
+def test_carvemix_has_no_lesion_without_its_label_from_a_bank():
+    image, mask, _ = phantoms.batch(1, (40, 36))
+    limits = torch.tensor([[float(image.min()), float(image.max())]])
+    bank = LesionBank([LesionCrop(image[0], mask[0], limits, (0, 0), None, "case")])
+    with pytest.raises(ValueError, match="blend: expected another one with a bank, found 'carvemix'"):
+        SoftCP(bank=bank, blend="carvemix")
 
 
 def test_a_shift_of_the_source_changes_nothing_in_a_poisson_blend(batch):

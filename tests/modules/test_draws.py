@@ -153,7 +153,7 @@ def test_the_three_transforms_and_the_place_are_drawn_independently():
     params = drawn(
         background_transform=image, image_transform=image, object_transform={"intensity": ["gamma"]}, alpha=(0.2, 0.8)
     )
-    columns = [params.alpha, params.rank_u, *params.candidate_u.flatten(1).T[:6]]
+    columns = [params.alpha, params.rank_u, params.carve_u, *params.candidate_u.flatten(1).T[:6]]
     columns += [*params.object.intensity.gamma.log().T]
     for transform in (params.background, params.image):
         columns += [*transform.crop_size.T, *transform.crop_start.T]

@@ -33,6 +33,8 @@ SETTINGS = {
     "hard": {"blend": "hard", "min_visible": 0.5},
     "gaussian mask": {"blend": "gaussian-mask", "min_visible": 0.5, "match": "rim"},
     "gaussian intensity": {"blend": "gaussian-intensity", "blend_sigma_px": 1.7, "match": "rim", "k_dilate": 3},
+    "carvemix": {"blend": "carvemix", "min_visible": 0.4, "match": "rim", "k_dilate": 3, "object_transform": STRONG},
+    "carvemix in place": {"blend": "carvemix", "placement": "in_place", "max_lesion_overlap": 1.0},
     "cross": {"footprint": "cross", "blend": "softcp-geometric", "k_erode": 2},
 }
 
@@ -125,17 +127,16 @@ def test_sample_by_sample(name, shape, channels, with_region, whole_frames, monk
     assert left_out <= 1
 
 
-@pytest.mark.parametrize("match", ["none", "rim"])
-def test_class_ids(match, whole_frames, monkeypatch):
+@pytest.mark.parametrize(("match", "blend"), [("none", "softcp"), ("rim", "softcp"), ("none", "carvemix")])
+def test_class_ids(match, blend, whole_frames, monkeypatch):
     rng = np.random.default_rng(21)
     shape, kinds = (37, 53), ("one", "several", "border", "pixel", "several", "empty")
     label = masks(rng, shape, kinds) * 2 + masks(rng, shape, kinds[::-1]) * 3
     label[:, :, 20:30] += (label[:, :, 20:30] == 0) * 4
     label[0] = 4  # tissue alone: no source
     image, source = (textures(rng, 6, 2, shape, low=0, high=255) for _ in range(2))
-    aug = SoftCP(
-        p=1, lesion_labels=(2, 3, 5), other_labels=(4,), match=match, background_transform=CROPPED, image_transform={}
-    )
+    transforms = {"background_transform": CROPPED, "image_transform": {}}
+    aug = SoftCP(p=1, lesion_labels=(2, 3, 5), other_labels=(4,), match=match, blend=blend, **transforms)
     label = label.to(torch.uint8)
     arguments = {"source_image": source, "source_mask": label.roll(2, 0)}
     pairs, statuses, left_out = check_call(aug, whole_frames, monkeypatch, image, label, label == 4, **arguments)

@@ -22,6 +22,8 @@ SETTINGS = {
     "hard": {"blend": "hard", "min_visible": 0.3, "object_transform": STRONG},
     "gaussian mask": {"blend": "gaussian-mask", "min_visible": 0.3, "object_transform": STRONG, "match": "rim"},
     "gaussian intensity": {"blend": "gaussian-intensity", "min_visible": 0.3, "object_transform": STRONG},
+    "carvemix": {"blend": "carvemix", "min_visible": 0.3, "object_transform": STRONG},
+    "carvemix, in place": {"blend": "carvemix", "placement": "in_place", "object_transform": None, "min_visible": 0.3},
     "poisson": {"blend": "poisson", "min_visible": 0.3, "object_transform": STRONG},
     "all": {"match": "rim", "background_transform": CROPPED, "image_transform": CROPPED, "object_transform": STRONG},
 }
