@@ -1,5 +1,6 @@
 """The training comparison: who is trained and tested on what, and what its report makes of it. No training here."""
 
+import doctest
 import itertools
 import json
 import math
@@ -140,9 +141,11 @@ def test_report_has_the_numbers_of_its_results_and_names_what_is_missing(tmp_pat
     assert text.startswith("before")
     assert text.endswith("after\n")
     assert "| LGG | cpu | 50.0 (50.0 to 50.0), n 3 | not measured | not measured | 52.0 (49.5 to 54.5), n 3 |" in text
+    assert "| 43.21 / 54.76 / 56.63 |" in text
     assert "| softcp - real | +2.0 (-0.5 to +4.5) | 3 | 0.074 | 0.074 |" in text
     assert "| Real | 30.0 (30.0 to 30.0), n 2 | 50.0 (50.0 to 50.0), n 3 |" in text
     assert "| BUSI | paper | not measured |" in text
+    assert "(results/cpu-lgg-epochs-shares.svg)" in text
     assert (tmp_path / "results" / "cpu-lgg-epochs-shares.svg").read_text("utf-8").count("Real") == 1
 
 
@@ -178,3 +181,9 @@ def test_results_are_written_whole_and_readable(tmp_path):
     record.write(path, result())
     assert json.loads(path.read_text("utf-8")) == result()
     assert [each.name for each in path.parent.iterdir()] == ["b.json"]
+
+
+@pytest.mark.parametrize("module", [compare, data, presets], ids=lambda module: module.__name__)
+def test_examples_hold(module):
+    tried = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
+    assert tried.attempted > 0 == tried.failed

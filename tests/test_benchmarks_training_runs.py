@@ -1,5 +1,7 @@
 """Trainings of the smallest preset: the same seed gives the same result, stopped or not."""
 
+import doctest
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ import torch
 pytest.importorskip("monai", reason="no monai: the extra bench-training installs it")
 
 from benchmarks.training import __main__ as program
-from benchmarks.training import arms, commands, data, measure, pasted, record, sweep, train
+from benchmarks.training import arms, commands, data, measure, pasted, record, seeds, sweep, train
 from benchmarks.training.presets import PRESETS
 from softcp_gpu import phantoms
 from softcp_gpu.data import LAYOUTS, write_image, write_mask
@@ -199,6 +201,19 @@ def test_metrics_of_a_perfect_and_of_an_empty_answer():
         "false_positive_rate": 0.0
     }
     assert (empty["dsc"], empty["iou_pooled"], empty["accuracy"]) == (0.0, 0.0, pytest.approx(1 - 8 / 192))
+
+
+@pytest.mark.parametrize("module", [measure, program, seeds], ids=lambda module: module.__name__)
+def test_examples_hold(module):
+    tried = doctest.testmod(module)
+    assert tried.attempted > 0 == tried.failed
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_has_a_network_that_answers_at_its_size(name):
+    preset = PRESETS[name]
+    net = train.make_net(preset, 3, 0)
+    assert measure.logits_of(net, torch.rand(1, 3, preset.size, preset.size)).shape == (1, 1, preset.size, preset.size)
 
 
 def test_the_command_line_stops_in_time_goes_on_and_refuses(folder, tmp_path, capsys):

@@ -14,6 +14,11 @@ from benchmarks.training.compare import interval
 Curves = Mapping[str, list[tuple[float, list[float]]]]  # arm -> (share, DSC of each seed), by share
 
 
+def name_of(setting: Any) -> str:
+    """The file of a figure."""
+    return f"{setting.preset}-{setting.data}-{setting.regime}-shares.svg"
+
+
 def draw(found: Mapping[Any, Mapping[str, Mapping[int, dict[str, Any]]]], folder: Path) -> list[Path]:
     """Draws what was measured at two shares or more.
 
@@ -32,7 +37,7 @@ def draw(found: Mapping[Any, Mapping[str, Mapping[int, dict[str, Any]]]], folder
     drawn = []
     for setting, curves in groups.items():
         if len({share for points in curves.values() for share, _ in points}) > 1:
-            drawn.append(folder / f"{setting.preset}-{setting.data}-{setting.regime}-shares.svg")
+            drawn.append(folder / name_of(setting))
             _draw_one(curves, f"{setting.data}, preset {setting.preset}, equal {setting.regime}", drawn[-1])
     return drawn
 

@@ -104,5 +104,5 @@ class Online:
         """
         draws = generator(self.seed, "online", step)
         out = self.aug.augment(images.image.float() / 255, images.mask, images.region, generator=draws)
-        statuses += torch.bincount(out.status, minlength=len(statuses))
+        statuses += (out.status[:, None] == torch.arange(len(statuses), device=statuses.device)).sum(0)
         return out.image, out.mask

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +14,7 @@ from benchmarks.training import figures, record, tuning
 from benchmarks.training.arms import ARMS, REAL
 from benchmarks.training.compare import Difference, difference, holm, interval
 
-README = Path(__file__).parent / "README.md"
+README, PAPER = (Path(__file__).parent / name for name in ("README.md", "paper.json"))
 MAIN = "dsc"  # the metric that arms are compared by, fixed before any result was there
 RIVALS = ("hard", "gaussian-mask", "gaussian-intensity", "poisson")
 NOT_MEASURED = "not measured"
@@ -58,35 +59,43 @@ def values(scores: Scores, arm: str, metric: str) -> dict[int, float]:
     return {seed: value for seed, value in each.items() if value is not None}
 
 
-def cell(found: Mapping[int, float]) -> str:
+def cell(found: Mapping[int, float], *, count: bool = True) -> str:
     """A mean in per cent with its interval and the number of seeds."""
     if not found:
         return NOT_MEASURED
     mean, low, high, seeds = interval(list(found.values()))
     ends = "" if math.isnan(low) else f" ({100 * low:.1f} to {100 * high:.1f})"
-    return f"{100 * mean:.1f}{ends}, n {seeds}"
+    return f"{100 * mean:.1f}{ends}" + f", n {seeds}" * count
 
 
 def overview(found: Mapping[Setting, Scores]) -> str:
     """The paper's table 3 for the data at hand: its protocol, all of the training data."""
     shown = (REAL, "gaussian-mask", "gaussian-intensity", "softcp", "softcp-rim")
-    lines = ["| data set | preset | " + " | ".join(ARMS[arm].title for arm in shown) + " |"]
-    lines += ["|---|---|" + "---:|" * len(shown)]
+    lines = ["| data set | preset | " + " | ".join(ARMS[arm].title for arm in shown) + " | the paper's* |"]
+    lines += ["|---|---|" + "---:|" * (len(shown) + 1)]
     for data, title in TITLES:
         presets = sorted({s.preset for s in found if s.data == data}) or ["paper"]
         for preset in presets:
             scores = found.get(Setting(preset, data, "epochs", 1.0), {})
             cells = " | ".join(cell(values(scores, arm, MAIN)) for arm in shown)
-            lines.append(f"| {title} | {preset} | {cells} |")
-    return "\n".join(lines)
+            lines.append(f"| {title} | {preset} | {cells} | {papers(data)} |")
+    note = "real / Gaussian-CP / Soft-CP; one run each, on other divisions, at 256 x 256; all of BUSI and of LGG"
+    return "\n".join(["DSC with equal epochs, all of the training data:", "", *lines, "", f"\\* {note}"])
+
+
+def papers(data: str) -> str:
+    """What the paper has for a data set: real / Gaussian-CP / Soft-CP."""
+    rows = json.loads(PAPER.read_text("utf-8"))["dsc"].get(data, {})
+    return "; ".join(f"{name} {' / '.join(map(str, row))}".strip() for name, row in rows.items())
 
 
 def arms_table(scores: Scores) -> list[str]:
     """All metrics of all arms."""
-    lines = ["| arm | " + " | ".join(title for title, _ in COLUMNS) + " |", "|---|" + "---:|" * len(COLUMNS)]
+    lines = ["| arm | n | " + " | ".join(title for title, _ in COLUMNS) + " |", "|---|" + "---:|" * (1 + len(COLUMNS))]
     for name, arm in ARMS.items():
         if name in scores:
-            lines.append(f"| {arm.title} | " + " | ".join(cell(values(scores, name, m)) for _, m in COLUMNS) + " |")
+            cells = " | ".join(cell(values(scores, name, metric), count=False) for _, metric in COLUMNS)
+            lines.append(f"| {arm.title} | {len(scores[name])} | {cells} |")
     return lines
 
 
@@ -123,38 +132,38 @@ def fraction_table(found: Mapping[Setting, Scores], like: Setting) -> list[str]:
     group = {s.fraction: scores for s, scores in sorted(found.items()) if s._replace(fraction=1.0) == like}
     if len(group) < 2:
         return [f"By share of the training data: {NOT_MEASURED}."]
+    figure = ["", f"![DSC of each arm by the share of the training data](results/{figures.name_of(like)})"]
     lines = ["| DSC at | " + " | ".join(f"{fraction:.0%}" for fraction in group) + " |", "|---|" + "---:|" * len(group)]
     for name, arm in ARMS.items():
         if any(name in scores for scores in group.values()):
             cells = " | ".join(cell(values(scores, name, MAIN)) for scores in group.values())
             lines.append(f"| {arm.title} | {cells} |")
-    return lines
+    return lines + figure
 
 
-def machines(results: Iterable[dict[str, Any]], preset: str, data: str) -> list[str]:
-    """On what, when and how long."""
+def machines(results: Iterable[dict[str, Any]], like: Setting) -> list[str]:
+    """On what, and for how long."""
     seconds: dict[str, list[float]] = defaultdict(list)
     for result in results:
-        if (result["run"]["preset"], result["run"]["data"]) == (preset, data) and "same_as" not in result:
-            m = result["machine"]
-            where = f"{m.get('gpu', m['cpu'])}, {m['threads']} threads, torch {m['torch']}, MONAI {m['monai']}"
+        run, m = result["run"], result["machine"]
+        if (run["preset"], run["data"], run["regime"]) == like[:3] and "same_as" not in result:
+            where = f"{m.get('gpu', m['cpu'])}, threads {m['threads']}, torch {m['torch']}, MONAI {m['monai']}"
             seconds[f"{where}, softcp_gpu {m['softcp_gpu']}"].append(result["seconds"]["cpu"])
-    return [f"{len(s)} trainings, {sum(s) / 3600:.1f} h of processor time: {where}." for where, s in seconds.items()]
+    return [f"Trainings: {len(s)}, {sum(s) / 3600:.1f} h of processor time. {where}." for where, s in seconds.items()]
 
 
 def section(found: Mapping[Setting, Scores], results: list[dict[str, Any]], like: Setting) -> str:
     """One data set, one preset, one regime."""
     scores = found.get(like, {})
     title = dict(TITLES).get(like.data, like.data)
-    lines = [
-        f"### {title}, preset {like.preset}, equal {like.regime}",
-        "",
-        *machines(results, like.preset, like.data),
-        "",
+    parts = [
+        [f"### {title}, preset {like.preset}, equal {like.regime}"],
+        machines(results, like),
+        arms_table(scores) if scores else [f"All of the training data: {NOT_MEASURED}."],
+        comparison_table(scores),
+        fraction_table(found, like),
     ]
-    lines += [*(arms_table(scores) if scores else [f"All of the training data: {NOT_MEASURED}."]), ""]
-    lines += [*comparison_table(scores), "", *fraction_table(found, like)]
-    return "\n".join(lines)
+    return "\n\n".join("\n".join(part) for part in parts if part)
 
 
 def tuning_table(trials: Iterable[dict[str, Any]]) -> str:

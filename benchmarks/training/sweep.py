@@ -14,7 +14,7 @@ from benchmarks.training.measure import measure
 from benchmarks.training.pasted import Online, synthetic_count, synthetic_set
 from benchmarks.training.presets import REGIMES
 from benchmarks.training.record import Run
-from benchmarks.training.train import Course, Inputs, Trainer
+from benchmarks.training.train import Course, Inputs, State, Trainer
 from softcp_gpu import Status, checks
 
 
@@ -96,35 +96,61 @@ def settings_of(run: Run, data: DataSet) -> dict[str, Any]:
 
 
 def run_one(data: DataSet, run: Run, asked: dict[str, Any], place: Place) -> dict[str, Any]:
-    """Trains, and tests once."""
+    """Trains, and tests once.
+
+    Args:
+        data: the data set.
+        run: which.
+        asked: its `settings_of`.
+        place: where.
+
+    Returns:
+        What `record` describes, without its origin.
+
+    Raises:
+        OutOfTime: the deadline has come; the same call will go on.
+    """
     parts = split(data.patients, run.seed, run.fraction, tuning=run.soft is not None)
     real = data.images.at(parts.train).to(place.device)
-    train, online, pasted = real, None, {}
-    config = asked["softcp"]
-    if arms.adds_images(run.arm):
-        made = synthetic_set(data, parts.train, config, run.seed)
-        train, pasted = real.and_(made.images.to(place.device)), made.statuses
-    elif config is not None:
-        online = Online(config, real, run.settings.batch, run.seed)
-    mean, std = _mean_and_std(real)
+    material = _material(data, parts, real, run, asked["softcp"])
+    inputs = Inputs(material.train, data.images.at(parts.val).to(place.device), *_mean_and_std(real))
     course = Course(run.seed, asked["epochs"], asked["steps"] // asked["epochs"])
-    inputs = Inputs(train, data.images.at(parts.val).to(place.device), mean, std)
     kept = (place.work / run.file).with_suffix(".pt")
-    trainer = Trainer(run.settings, course, inputs, online, kept, asked)
+    trainer = Trainer(run.settings, course, inputs, material.online, kept, asked)
     state = trainer.run(place.deadline)
-    if online is not None:
-        counts = zip(Status, state.statuses.tolist(), strict=True)
-        pasted = {"p": online.p, **{status.label: count for status, count in counts}}
     return {
         "run": run.plain(),
         "settings": asked,
-        "cases": _counts(data, parts, len(train.image) - len(real.image)),
-        "pasted": pasted,
+        "cases": _counts(data, parts, len(material.train.image) - len(real.image)),
+        "pasted": _pasted(material, state),
         "history": state.history,
         "best": state.best,
         "metrics": _test(trainer, data, parts, place.device),
         "seconds": {name: round(value, 1) for name, value in state.seconds.items()},
     }
+
+
+class _Material(NamedTuple):
+    train: Images
+    online: Online | None
+    statuses: dict[str, int]  # of the synthetic set
+
+
+def _material(data: DataSet, parts: Parts, real: Images, run: Run, config: Mapping[str, Any] | None) -> _Material:
+    """What an arm trains on."""
+    if config is None:
+        return _Material(real, None, {})
+    if arms.ARMS[run.arm].online:
+        return _Material(real, Online(config, real, run.settings.batch, run.seed), {})
+    made = synthetic_set(data, parts.train, config, run.seed)
+    return _Material(real.and_(made.images.to(real.image.device)), None, made.statuses)
+
+
+def _pasted(material: _Material, state: State) -> dict[str, Any]:
+    if material.online is None:
+        return material.statuses
+    counts = zip(Status, state.statuses.tolist(), strict=True)
+    return {"p": material.online.p, **{status.label: count for status, count in counts}}
 
 
 def _test(trainer: Trainer, data: DataSet, parts: Parts, device: torch.device) -> dict[str, Any] | None:
