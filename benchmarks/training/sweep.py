@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import torch
 
 from benchmarks.training import arms, record
+from benchmarks.training.course import Course
 from benchmarks.training.data import DataSet, Images, Parts, split
 from benchmarks.training.measure import measure
 from benchmarks.training.pasted import Online, synthetic_count, synthetic_set
 from benchmarks.training.presets import REGIMES
 from benchmarks.training.record import Run
-from benchmarks.training.train import Course, Inputs, State, Trainer
+from benchmarks.training.train import Inputs, State, Trainer
 from softcp_gpu import Status, checks
 
 

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from benchmarks.training.course import Course
 from benchmarks.training.data import Images
 from benchmarks.training.measure import logits_of, measure
 from benchmarks.training.net import dice_loss, make_net
 from benchmarks.training.pasted import Online
 from benchmarks.training.presets import Preset
-from benchmarks.training.seeds import generator
 from softcp_gpu import Status, checks
 
 KEEP_EVERY_S = 60.0  # a checkpoint, at the end of a round
@@ -27,14 +27,6 @@ KEEP_EVERY_S = 60.0  # a checkpoint, at the end of a round
 
 class OutOfTime(Exception):
     """The time limit has come; a checkpoint is kept."""
-
-
-class Course(NamedTuple):
-    """How long, and in which order."""
-
-    seed: int
-    rounds: int
-    steps: int  # in a round
 
 
 @dataclass
@@ -102,7 +94,7 @@ class Trainer:
         state, course = self.state, self.course
         clock = _clock()
         kept = time.monotonic()
-        while state.step < course.rounds * course.steps:
+        while state.step < course.length:
             if time.monotonic() >= deadline:
                 self._keep(clock)
                 raise OutOfTime
@@ -126,12 +118,12 @@ class Trainer:
 
     def _learn(self) -> None:
         state = self.state
-        batch = self.inputs.train.at(self._batch(state.step))
+        batch = self.inputs.train.at(self.course.batch(state.step, len(self.inputs.train.image), self.preset.batch))
         image, mask = batch.image.float() / 255, batch.mask
         if self.online is not None:
             image, mask = self.online(batch, state.step, state.statuses)
         for group in state.optimizer.param_groups:
-            group["lr"] = self._lr()
+            group["lr"] = self.course.lr(state.step, self.preset.lr, self.preset.cosine)
         with self._precision():
             logits = state.net(self.normal(image))
         loss = dice_loss(logits, mask)
@@ -140,20 +132,6 @@ class Trainer:
         state.optimizer.step()
         state.loss += loss.detach()
         state.step += 1
-
-    def _batch(self, step: int) -> Tensor:
-        """Numbers of the samples of a step: order after order, of which the rest of less than a batch is left out."""
-        count = len(self.inputs.train.image)
-        size = min(self.preset.batch, count)
-        per_order = count // size
-        order = torch.randperm(count, generator=generator(self.course.seed, "order", step // per_order))
-        start = step % per_order * size
-        return order[start : start + size].to(self.device)
-
-    def _lr(self) -> float:
-        """Cosine annealing, a step of it after each round."""
-        done = self.state.step // self.course.steps / (self.preset.cosine * self.course.rounds)
-        return self.preset.lr * (1 + math.cos(math.pi * done)) / 2
 
     def _look(self) -> None:
         """The validation part; its loss says which weights are the best."""
