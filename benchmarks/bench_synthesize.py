@@ -13,7 +13,6 @@ import argparse
 import datetime
 import json
 import os
-import subprocess
 import tempfile
 from collections import defaultdict
 from pathlib import Path
@@ -58,7 +57,7 @@ def run(kinds: list[offline.Kind], cases: int, count: int, workers: int, rounds:
             "schema": schema.SCHEMA,
             "machine": common.machine(),
             "date": datetime.date.today().isoformat(),
-            "commit": _commit(),
+            "commit": common.commit(),
             "entries": entries,
         }
     )
@@ -69,16 +68,6 @@ def shown(line: dict[str, Any]) -> dict[str, Any]:
     per_second = 1 / line["median_s"]
     print(f"{line['median_s'] * 1e3:8.1f} ms, {per_second:6.1f} a second  {line['group']}: {line['who']}", flush=True)
     return line
-
-
-def _commit() -> str | None:
-    command = ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
-    try:
-        return subprocess.run(
-            command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
 
 
 def main(arguments: list[str] | None = None) -> None:

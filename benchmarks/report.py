@@ -119,8 +119,9 @@ def _bandwidth(entries: list[dict[str, Any]]) -> float | None:
 
 def write_tables(readme: Path, results_folder: Path) -> None:
     """Puts the tables of all results files between the markers of the README."""
-    files = sorted(results_folder.glob("*/*.json"))
-    put_between_markers(readme, tables(check(json.loads(file.read_text("utf-8"))) for file in files))
+    found = [json.loads(file.read_text("utf-8")) for file in sorted(results_folder.glob("*/*.json"))]
+    own = (results for results in found if "kind" not in results)  # others have reports of their own
+    put_between_markers(readme, tables(check(results) for results in own))
 
 
 def put_between_markers(readme: Path, body: str) -> None:
