@@ -18,8 +18,8 @@ from softcp_gpu.functional.soft_mask import auto_k_dilate, soft_mask
 COLOURS = "viridis"
 _VIEW = {"elev": 38, "azim": -58}
 _SPARE_PX = 3
-_FINE = 150  # quads along a landscape
-_VOLUME, _SEED = (72, 72, 72), 4
+_FINE = 100  # quads along a landscape
+_VOLUME, _SEED, _MM = (48, 48, 48), 4, (1.5, 1.5, 1.5)  # few voxels: each face is drawn by itself
 
 
 def draw_masks(mask: Tensor) -> Figure:
@@ -30,7 +30,7 @@ def draw_masks(mask: Tensor) -> Figure:
     """
     figure = Figure(figsize=(6.2, 5.4), layout="constrained")
     cells = figure.add_gridspec(3, 3)
-    flat, solid = stages(mask), stages(phantoms.batch(1, _VOLUME, seed=_SEED)[1], spacing=(1.0, 1.0, 1.0))
+    flat, solid = stages(mask), stages(phantoms.batch(1, _VOLUME, seed=_SEED)[1], spacing=_MM)
     for column, (name, stage) in enumerate(flat.items()):
         axes = figure.add_subplot(cells[0, column], title=name, xticks=[], yticks=[])
         axes.imshow(stage, cmap=COLOURS, vmin=0, vmax=1, interpolation="nearest")
