@@ -204,7 +204,8 @@ def test_labels_change_only_where_pixels_may_and_pixels_only_where_s_is_above_0(
     assert (changed.flatten(1).any(1) == pasted).all()
     nowhere = (soft == 0).expand_as(image)
     assert torch.equal(out.image[nowhere], image[nowhere])
-    assert (out.image != image).any(1, keepdim=True)[soft >= 0.5].float().mean() > 0.99
+    peak = soft.flatten(1).amax(1).view(-1, *(1,) * (soft.ndim - 1))  # of a blurred mask of a few pixels below 1/2
+    assert (out.image != image).any(1, keepdim=True)[(soft > 0) & (soft >= peak / 2)].float().mean() > 0.99
 
 
 @pytest.mark.parametrize("k_erode", [0, 2])
