@@ -168,13 +168,13 @@ class Trainer:
     def _resume(self) -> None:
         if not self.kept.exists():
             return
-        content = torch.load(self.kept, map_location=self.device, weights_only=True)
+        content = torch.load(self.kept, map_location="cpu", weights_only=True)
         if (found := content.pop("asked")) != self.asked:
             checks.fail(str(self.kept), f"a checkpoint of {self.asked}", f"one of {found}; remove it to start anew")
         for name in ("net", "optimizer"):
             getattr(self.state, name).load_state_dict(content.pop(name))
         for name, value in content.items():
-            setattr(self.state, name, value)
+            setattr(self.state, name, value.to(self.device) if isinstance(value, Tensor) else value)
 
 
 def _clock() -> Callable[[], dict[str, float]]:
