@@ -4,13 +4,11 @@ import doctest
 import itertools
 import json
 import math
-from inspect import signature
 
 import pytest
 
 from benchmarks.report import BEGIN, END
 from benchmarks.training import arms, compare, data, figures, presets, record, report, tuning
-from softcp_gpu import SoftCP
 
 PATIENTS = [f"patient {i // 3}" for i in range(120)]
 MACHINE = {"softcp_gpu": "0", "cpu": "c", "cores": 1, "system": "s", "python": "3", "torch": "2", "threads": 1}
@@ -74,11 +72,7 @@ def test_too_few_patients_are_refused():
 
 
 @pytest.mark.parametrize("name", arms.ARMS)
-def test_an_arm_gives_keywords_of_softcp_or_says_that_it_cannot(name):
-    if "blend" in (arms.ARMS[name].config or {}) and "blend" not in signature(SoftCP).parameters:
-        with pytest.raises(ValueError, match=f"found {name} .*blend"):
-            arms.config_of(name, "cpu", "lgg")
-        return
+def test_an_arm_gives_keywords_of_softcp_and_is_soft_where_they_matter(name):
     config = arms.config_of(name, "cpu", "lgg")
     assert (config is None) == (name == arms.REAL)
     assert config is None or ("alpha" in config) == arms.ARMS[name].soft
