@@ -5,6 +5,7 @@ import torch
 
 from softcp_gpu import LesionBank, LesionCrop, SoftCP, phantoms
 from softcp_gpu.functional import execution, soft_cp, soft_mask
+from softcp_gpu.functional.blend import BLENDS
 from tests.accelerator import DEVICE, accelerator
 from tests.assertions import assert_close_in_range
 
@@ -44,6 +45,17 @@ def test_the_same_as_on_the_cpu(shape, size):
         assert_same(there, here)
 
 
+@pytest.mark.parametrize("blend", BLENDS[1:])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_blend_is_the_same_as_on_the_cpu(shape, blend, size):
+    image, mask, region = phantoms.batch(3, shape, channels=2)
+    aug = SoftCP(p=1.0, blend=blend, k_dilate=3, min_visible=0.5)
+    here = aug.augment(image, mask, region)
+    with accelerator():
+        there = aug.augment(image.to(DEVICE), mask.to(DEVICE), region.to(DEVICE), params=here.params)
+        assert_same(there, here)
+
+
 @pytest.mark.parametrize("min_visible", [1.0, 0.3])
 def test_a_place_that_only_the_map_of_all_finds(min_visible, size):
     """The organ is a few pixels: no candidate hits it."""
@@ -79,10 +91,11 @@ def test_soft_mask(spacing, size):
         assert_close_in_range(soft_mask(mask.to(DEVICE), 1, 6, 0.8, spacing=spacing).cpu(), here, 1e-6)
 
 
+@pytest.mark.parametrize("blend", BLENDS)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_on_frames_that_are_not_large_nothing_waits_for_the_device(shape):
+def test_on_frames_that_are_not_large_nothing_waits_for_the_device(shape, blend):
     image, mask, region = phantoms.batch(3, shape)
-    aug = everything()
+    aug = everything(blend=blend)
     params = aug.draw(torch.arange(3), shape, own_source=False)
     with accelerator() as device:
         inputs = [x.to(DEVICE) for x in (image, mask, region)]

@@ -28,6 +28,11 @@ SETTINGS = {
         (16, 17, 16),
         {"p": 1.0, "k_dilate": 2, "match": "rim", "min_region_overlap": 1.0, "object_transform": BLUR},
     ),
+    "poisson": ((24, 20), {"p": 0.8, "blend": "poisson", "min_visible": 0.5, "object_transform": BLUR}),
+    "poisson, 3-D": ((12, 13, 14), {"p": 0.8, "blend": "poisson", "object_transform": BLUR}),
+    "gaussian-mask": ((24, 20), {"p": 0.8, "blend": "gaussian-mask", "match": "rim", "object_transform": BLUR}),
+    "gaussian-intensity": ((24, 20), {"p": 0.8, "blend": "gaussian-intensity", "object_transform": BLUR}),
+    "carvemix": ((24, 20), {"p": 0.8, "blend": "carvemix", "min_visible": 0.5, "object_transform": BLUR}),
     "in place, partly outside": (
         (24, 20),
         {
@@ -47,7 +52,7 @@ SETTINGS = {
         {"p": 1.0, "k_dilate": 2, "min_region_overlap": 1.0, "min_visible": 0.8, "object_transform": None},
     ),
 }
-FAST = ("2-D, everything on", "3-D, few legal places")
+FAST = ("2-D, everything on", "3-D, few legal places", "poisson", "carvemix")
 BACKENDS = ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)]
 RUNS = [
     pytest.param(settings, backend, marks=() if settings in FAST and backend == "aot_eager" else pytest.mark.slow)

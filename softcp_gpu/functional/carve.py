@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import reduce
 
 import torch
 from torch import Tensor
 
 from softcp_gpu.functional.execution import constants
-
-_CHUNK = 1 << 22  # values that are compared at once
 
 
 def carve(lesion: Tensor, carve_u: Tensor, mm: Tensor | None = None) -> Tensor:
@@ -37,29 +34,46 @@ def carve(lesion: Tensor, carve_u: Tensor, mm: Tensor | None = None) -> Tensor:
         >>> [carve(lesion, torch.tensor([u])).int().flatten().tolist() for u in (0.1, 0.9)]
         [[0, 0, 0, 0, 1, 1, 1, 0, 0, 0, 0], [0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0]]
     """
-    outside, inside = _distance(lesion, mm), _distance(~lesion, mm)
-    depth = torch.where(lesion, inside, 0).flatten(1).amax(1)
+    signed = _signed_distance(lesion, mm)
+    depth = (-signed).flatten(1).amax(1).clamp(min=0)
     depth = torch.where(depth.isinf(), 0, depth)
     reach = depth * torch.where(carve_u < 0.5, carve_u - 0.5, 2 * carve_u - 1).to(depth.dtype)
-    return torch.where(lesion, -inside, outside) <= reach.view(-1, *(1,) * (lesion.ndim - 1))
+    return signed <= reach.view(-1, *(1,) * (lesion.ndim - 1))
 
 
-def _distance(found: Tensor, mm: Tensor | None) -> Tensor:
-    """To the nearest true pixel, (B, 1, *spatial) float32; infinite where there is none.
+# One operator, so that it is one node of a compiled graph and not one per pixel of its longest axis.
+@torch.library.custom_op("softcp_gpu::signed_distance", mutates_args=(), schema="(Tensor lesion, Tensor? mm) -> Tensor")
+def _signed_distance(lesion: Tensor, mm: Tensor | None) -> Tensor:
+    """To the nearest pixel on the other side, negative inside, infinite where there is none: (B, 1, *spatial) float32.
 
     Its square is separable: one axis after the other takes the least of all parabolas along it.
     """
-    squared = torch.where(found, 0.0, torch.inf)
-    step = max(1, _CHUNK // max(1, squared.numel()))
-    for axis in range(2, found.ndim):
-        place = torch.arange(found.shape[axis], device=found.device)
-        gap = (place[:, None] - place)[None].double()
-        gap = (gap if mm is None else gap * mm[:, axis - 2, None, None]).square().float()
-        gap = gap.view(-1, *(1,) * (found.ndim - 2), *gap.shape[1:])
-        lines = squared.movedim(axis, -1).unsqueeze(-2)
-        least = [(a + b).amin(-1) for a, b in zip(lines.split(step, -1), gap.split(step, -1), strict=True)]
-        squared = reduce(torch.minimum, least).movedim(-1, axis)
-    return squared.sqrt()
+    sides = torch.cat([lesion, ~lesion], 1)
+    mm = torch.ones((1, lesion.ndim - 2), device=lesion.device) if mm is None else mm
+    place = torch.arange(lesion.shape[-1], dtype=torch.float32, device=lesion.device)
+    before = place - torch.where(sides, place, -torch.inf).cummax(-1).values
+    after = torch.where(sides, place, torch.inf).flip(-1).cummin(-1).values.flip(-1) - place
+    squared = (torch.minimum(before, after) * _column(mm[:, -1], sides)).square()
+    for axis in range(2, lesion.ndim - 1):
+        place = torch.arange(lesion.shape[axis], device=lesion.device).view(-1, *(1,) * (lesion.ndim - 1 - axis))
+        least, here = torch.full_like(squared, torch.inf), torch.empty_like(squared)
+        for other in range(lesion.shape[axis]):
+            gap = ((place - other) * _column(mm[:, axis - 2], sides)).square()
+            torch.add(squared.narrow(axis, other, 1), gap, out=here)
+            torch.minimum(least, here, out=least)
+        squared = least
+    outside, inside = squared.sqrt().split(1, 1)
+    return torch.where(lesion, -inside, outside)
+
+
+@_signed_distance.register_fake
+def _(lesion: Tensor, mm: Tensor | None) -> Tensor:
+    return lesion.new_empty(lesion.shape, dtype=torch.float32)
+
+
+def _column(value: Tensor, like: Tensor) -> Tensor:
+    """(B,) as (B, 1, 1, ...) float32."""
+    return value.float().view(-1, *(1,) * (like.ndim - 1))
 
 
 def most_depth_px(origin: Tensor, size: Tensor, shape: Sequence[int], mm: Tensor | None) -> list[int]:

@@ -67,6 +67,7 @@ def _harmonic(known: Tensor, lesion: Tensor) -> Tensor:
         known: (B, C, *spatial), 0 outside the lesion.
         lesion: (B, 1, *spatial) bool.
     """
+    known, lesion = known.contiguous(), lesion.contiguous()  # sums depend on the order in memory
     grids = _grids(lesion, known.dtype)
     joined = grids[0].border.flatten(1).any(1).view(-1, *(1,) * (known.ndim - 1))
     unit = known.abs().flatten(2).sum(2).view(*known.shape[:2], *(1,) * (known.ndim - 2))

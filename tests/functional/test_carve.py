@@ -1,14 +1,13 @@
 """The region of CarveMix against SciPy's exact distance transform."""
 
-import sys
-
 import numpy as np
 import pytest
 import torch
 from scipy.ndimage import distance_transform_edt as distance
 
 from softcp_gpu.functional import carve
-from softcp_gpu.functional.carve import most_depth_px
+from softcp_gpu.functional.carve import _signed_distance, most_depth_px
+from tests.accelerator import DEVICE, accelerator
 
 SHAPES = [(37, 53), (12, 26, 19)]
 DRAWS = (0.013, 0.21, 0.499, 0.5, 0.713, 0.999)  # no distance between pixels is met exactly
@@ -29,11 +28,9 @@ def by_definition(lesion, u, mm):
     return np.where(lesion, -inside, outside) <= reach
 
 
-@pytest.mark.parametrize("chunk", [1, 1 << 22])
 @pytest.mark.parametrize("mm", [None, (2.5, 0.7, 0.9)])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_is_what_the_definition_gives(shape, mm, chunk, monkeypatch):
-    monkeypatch.setattr(sys.modules["softcp_gpu.functional.carve"], "_CHUNK", chunk)
+def test_is_what_the_definition_gives(shape, mm):
     masks, spacing = lesions(shape), None if mm is None else mm[-len(shape) :]
     stack = torch.from_numpy(np.stack(masks))[:, None]
     sizes = None if spacing is None else torch.tensor(spacing, dtype=torch.float64).expand(len(masks), -1)
@@ -72,3 +69,17 @@ def test_no_lesion_is_deeper_than_its_box_tells():
             continue
         tensors = torch.from_numpy(origin)[None], torch.from_numpy(size)[None], shape, torch.from_numpy(mm)[None]
         assert (np.array(most_depth_px(*tensors)) * mm >= distance(lesion, mm).max() - 1e-9).all()
+
+
+@pytest.mark.parametrize("mm", [None, (2.5, 0.7)])
+def test_nothing_waits_for_an_accelerator(mm):
+    """The operator's body, as the accelerator that is pretended does not see into operators."""
+    lesion = torch.from_numpy(np.stack(lesions(SHAPES[0])))[:, None]
+    sizes = None if mm is None else torch.tensor(mm, dtype=torch.float64).expand(len(lesion), -1)
+    body = _signed_distance._init_fn
+    with accelerator() as device:
+        far = lesion.to(DEVICE), None if sizes is None else sizes.to(DEVICE)
+        device.waits = 0
+        found = body(*far)
+        assert device.waits == 0
+        assert torch.equal(found.cpu(), body(lesion, sizes))

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from softcp_gpu import ImageTransform, ObjectTransform, Placement, SoftCP, SoftMask, phantoms
+from softcp_gpu.functional.blend import BLENDS
 
 SHAPES = {"2-D": (24, 18), "3-D": (16, 17, 16)}
 BLUR = {"blur_sigma_px": (0.2, 0.5)}  # narrow kernels, for speed
@@ -45,6 +46,9 @@ TRANSFORMS = {
         },
     ),
 }
+for blend in BLENDS[1:]:
+    keywords = {"p": 0.8, "blend": blend, "blend_sigma_px": 0.5, "k_dilate": 2, "object_transform": OBJECT}
+    TRANSFORMS[f"SoftCP, {blend}"] = Module(SoftCP, keywords)
 MODULES = {**TRANSFORMS, "SoftMask": Module(SoftMask, {}), "Placement": Module(Placement, {})}
 
 
