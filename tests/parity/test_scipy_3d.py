@@ -14,7 +14,7 @@ from tests.assertions import assert_close_in_range, assert_masks_match_in_edge_b
 from tests.parity.helpers import KINDS, masks, one, reference, single_image, single_mask, textures
 
 intensity, noise, opencv = reference.intensity, reference.noise, reference.opencv
-reference_transforms = reference.transforms
+blend, reference_transforms = reference.blend, reference.transforms
 ndimage = pytest.importorskip("scipy.ndimage", reason="needs SciPy")
 
 SHAPE = (11, 22, 17)
@@ -99,7 +99,7 @@ def volumes(monkeypatch):
     """The reference on volumes."""
     own = {f.__name__: f for f in (erode_core, soft_mask, rigid_matrix, warp, gaussian_blur)}
     replaced = set()
-    for module in (intensity, opencv, reference_transforms):
+    for module in (blend, intensity, opencv, reference_transforms):
         for name in own.keys() & vars(module).keys():
             monkeypatch.setattr(module, name, own[name])
             replaced.add(name)
