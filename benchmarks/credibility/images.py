@@ -21,7 +21,7 @@ class Labelled(NamedTuple):
 
     id: str
     patient: str
-    image: Tensor  # (1, C, H, W) float32; 1 is the full scale of the file's type
+    image: Tensor  # (1, C, H, W) float32, as a file of 8 bits holds it; full scale is 1
     mask: Tensor  # (1, 1, H, W) uint8
     region: Tensor  # (1, 1, H, W) bool: the organ, or else the body
 
@@ -58,9 +58,14 @@ def read(root: Path | str, longest: int, most: int | None = None) -> DataSet:
 
 def made_up(count: int, size: int, seed: int = 0) -> DataSet:
     """Phantoms, one to a patient."""
-    batch = phantoms.batch(count, (size, size), seed=seed)
-    rows = ([x[i : i + 1] for x in batch] for i in range(count))
+    image, *masks = phantoms.batch(count, (size, size), seed=seed)
+    rows = ([x[i : i + 1] for x in (as_stored(image), *masks)] for i in range(count))
     return DataSet("phantoms", [Labelled(f"phantom_{i}", f"phantom_{i}", *row) for i, row in enumerate(rows)])
+
+
+def as_stored(image: Tensor) -> Tensor:
+    """As a file of 8 bits holds it: in steps of 1 / 255, cut off at 0 and 1. What no file holds would betray a paste."""
+    return (image * 255).round().clamp(0, 255) / 255
 
 
 def _load(layout: Layout, case: Case, longest: int) -> Labelled:
@@ -75,7 +80,7 @@ def _load(layout: Layout, case: Case, longest: int) -> Labelled:
     if size != tuple(image.shape[2:]):
         image = F.interpolate(image, size, mode="bilinear", antialias=True)
         masks = F.interpolate(masks, size, mode="nearest-exact")
-    return Labelled(case.id, case.patient or case.id, image, masks[:, :1].to(torch.uint8), masks[:, 1:] > 0)
+    return Labelled(case.id, case.patient or case.id, as_stored(image), masks[:, :1].to(torch.uint8), masks[:, 1:] > 0)
 
 
 def _at_most(shape: tuple[int, ...], longest: int) -> tuple[int, ...]:

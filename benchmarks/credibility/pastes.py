@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from benchmarks.credibility.images import Labelled
+from benchmarks.credibility.images import Labelled, as_stored
 from softcp_gpu import SoftCP
 from softcp_gpu.checks import choice, fail
 from softcp_gpu.functional.blend import BLENDS
@@ -42,15 +42,23 @@ class Pasted(NamedTuple):
 def make(variant: str) -> SoftCP:
     """The augmentation of a variant: a blend, or a blend with `+rim`.
 
-    The lesion is moved and nothing else: interpolation, noise and gamma leave traces of their own, which a classifier
-    would find instead of the rim.
+    The lesion is moved and nothing else, to a place where all of it lies in the region: interpolation, noise and gamma
+    leave traces of their own, and so do lesions in the air, which a classifier would find instead of the rim.
 
     Raises:
         ValueError: for a word that is none of `VARIANTS`.
     """
     choice("blends", variant, VARIANTS)
     blend, match = variant.removesuffix(RIM), "rim" if variant.endswith(RIM) else "none"
-    return SoftCP(p=1.0, alpha=ALPHA, k_erode=K_ERODE, blend=blend, match=match, object_transform=None)
+    return SoftCP(
+        p=1.0,
+        alpha=ALPHA,
+        k_erode=K_ERODE,
+        blend=blend,
+        min_region_overlap=1.0,
+        match=match,
+        object_transform=None,
+    )
 
 
 def pair_up(images: Sequence[Labelled], folds: int, seed: int) -> list[Pair]:
@@ -90,7 +98,7 @@ def paste(pair: Pair, modules: Mapping[str, SoftCP], seed: int, number: int) -> 
         number: of this one.
 
     Returns:
-        The results, or None where there is no legal place in any background.
+        The results, rounded as in a file, or None where there is no legal place in any background.
     """
     draws = next(iter(modules.values()))
     for background in pair.backgrounds:
@@ -107,7 +115,7 @@ def paste(pair: Pair, modules: Mapping[str, SoftCP], seed: int, number: int) -> 
             )
             if int(out.status) != Status.PASTED:
                 break
-            outputs[variant] = out
+            outputs[variant] = out._replace(image=as_stored(out.image))
         else:
             return Pasted(pair.source, background, pair.fold, outputs)
     return None
