@@ -64,7 +64,7 @@ def made_up(count: int, size: int, seed: int = 0) -> DataSet:
 
 
 def as_stored(image: Tensor) -> Tensor:
-    """As a file of 8 bits holds it: in steps of 1 / 255, cut off at 0 and 1. What no file holds would betray a paste."""
+    """As a file of 8 bits holds it, in steps of 1 / 255 from 0 to 1: what no file holds would betray a paste."""
     return (image * 255).round().clamp(0, 255) / 255
 
 
