@@ -1,5 +1,8 @@
 """What users choose from, known without importing torch: so that `softcp --help` takes no longer than Python does."""
 
+BLENDS = ("softcp", "softcp-geometric", "hard", "gaussian-mask", "gaussian-intensity", "poisson", "carvemix")
+"""How a lesion is joined to its new place; `softcp_gpu.functional.blend` does it."""
+
 ENGINES = ("local", "ray")
 """Who makes the samples of a run: processes of this machine, or workers on a Ray cluster."""
 

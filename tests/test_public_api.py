@@ -6,6 +6,7 @@ import pytest
 
 import softcp_gpu
 from softcp_gpu import choices, data, functional
+from softcp_gpu.functional import blend
 
 NAMES = {
     "ImageTransform",
@@ -136,5 +137,6 @@ def test_names_are_there_before_they_are_asked_for():
         softcp_gpu.SoftCp  # noqa: B018
 
 
-def test_the_layouts_have_the_names_that_the_help_gives():
+def test_layouts_and_blends_have_the_names_that_the_help_gives():
     assert (*data.LAYOUTS, *data.VOLUME_LAYOUTS) == choices.LAYOUT_NAMES
+    assert blend.BLENDS == choices.BLENDS

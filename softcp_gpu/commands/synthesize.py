@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from softcp_gpu.choices import ENGINES, FORMATS
+from softcp_gpu.choices import BLENDS, ENGINES, FORMATS
 from softcp_gpu.commands.app import (
     Data,
     Fold,
@@ -53,6 +53,10 @@ def synthesize_command(
     config: Annotated[
         Path | None, typer.Option(help="TOML or JSON file with keywords of SoftCP.", show_default=False)
     ] = None,
+    blend: Annotated[
+        str | None,
+        typer.Option(help=f"{', '.join(BLENDS)}; {BLENDS[0]} if the config names none.", show_default=False),
+    ] = None,
     split: Parts = "auto",
     fold: Fold = None,
     region: Annotated[
@@ -94,7 +98,7 @@ def synthesize_command(
             count=count,
             seed=seed,
             device=device,
-            config=read_config(config),
+            config=read_config(config, blend),
             split=split,
             fold=fold,
             region=region,

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 STEPS = 20  # each gains a third of a digit or more: 3e-7 of what is known is left
-_SMALL = 64  # pixels of the coarsest grid, which is solved directly
+_SMALL = 256  # pixels of the coarsest grid, which is solved directly
 _DAMPING = 0.8  # of Jacobi's smoothing
 # A pair of coarse pixels is twice as far apart, so it conducts half of what the pairs between them do; to the fixed
 # values around the lesion it is less than twice as far.

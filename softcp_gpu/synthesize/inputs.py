@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from softcp_gpu import phantoms
+from softcp_gpu import checks, phantoms
 from softcp_gpu.data import LAYOUTS, Case, Grid, Volume, manifest, write_image, write_mask, write_volume
 from softcp_gpu.data.volume_io import check_simple_itk
 
@@ -17,10 +17,25 @@ _HU_AIR, _HU_RANGE = -1000, 1500  # of a phantom, whose values are about in [0, 
 _TRANSFORMS = ("object_transform", "background_transform", "image_transform")
 
 
-def read_config(path: Path | None) -> dict[str, Any]:
-    """Keywords of SoftCP from a TOML or JSON file; TOML has no null, so the word "none" turns a transform off."""
-    if path is None:
-        return {}
+def read_config(path: Path | None, blend: str | None = None) -> dict[str, Any]:
+    """Keywords of SoftCP from a TOML or JSON file; TOML has no null, so the word "none" turns a transform off.
+
+    Args:
+        path: the file, or None.
+        blend: one more keyword, which the file must not contradict.
+
+    Raises:
+        ValueError: the file cannot be read, or names another blend.
+    """
+    config = {} if path is None else _read(path)
+    if blend is None:
+        return config
+    if config.get("blend", blend) != blend:
+        checks.fail("blend", f"{config['blend']!r}, as in {path}", repr(blend))
+    return {**config, "blend": blend}
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
         content = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)

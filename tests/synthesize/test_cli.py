@@ -13,6 +13,7 @@ from PIL import Image
 
 from softcp_gpu import __version__
 from softcp_gpu.commands import app
+from softcp_gpu.functional.blend import BLENDS
 from softcp_gpu.synthesize.inputs import read_config
 from tests.synthesize import trees
 from tests.synthesize.trees import contents, lines
@@ -213,6 +214,7 @@ class TestBadInput:
             (["--region", "kidney"], ["region", "kidney"]),
             (["--sheet", "-1"], ["--sheet"]),
             (["--config", "no.toml"], ["config", "no.toml"]),
+            (["--blend", "soft"], ["blend", "'softcp-geometric'", "'soft'"]),
             (["--cuont", "3"], ["--cuont"]),
             (["--overwrit"], ["--overwrit"]),
             (["one-too-many"], ["one-too-many"]),
@@ -255,6 +257,38 @@ class TestBadInput:
         (tmp_path / "c.toml").write_text('object_transform = "none"')
         assert softcp("synthesize", data, out, "--count", 1, "--sheet", 0, "--config", tmp_path / "c.toml").code == 0
         assert lines(out)[0]["params"]["object"] is None
+
+    def test_every_blend_pastes_the_same_lesions_at_the_same_places(self, softcp, tmp_path):
+        trees.kits2d(tmp_path / "data")
+        records, hashes, organs = {}, set(), {}
+        for blend in BLENDS:
+            out = tmp_path / blend
+            arguments = ["synthesize", tmp_path / "data", out, "--count", 4, "--sheet", 0, "--blend", blend]
+            assert softcp(*arguments).code == 0
+            run = json.loads((out / "run.json").read_text())
+            assert run["arguments"]["config"]["blend"] == blend
+            hashes.add(run["config_sha256"])
+            records[blend] = lines(out)
+            organs[blend] = [record["label_pixels"]["2"] for record in records[blend]]
+        assert len(hashes) == len(BLENDS)
+        expected = records["hard"]
+        assert [record["status"] for record in expected] == ["pasted"] * 4
+        for found in records.values():
+            for ours, theirs in zip(found, expected, strict=True):
+                assert ours["params"] == theirs["params"]
+                assert {**ours["placement"], "k_erode": 0} == theirs["placement"]
+        files = [record["sha256"]["image"] for found in records.values() for record in found]
+        assert len(set(files)) > 4 * (len(BLENDS) - 1)  # a small lesion may be all of its CarveMix region
+        # CarveMix pastes the organ around a lesion too, so it has no holes there.
+        assert all(new > 0.9 * old for new, old in zip(organs["carvemix"], organs["hard"], strict=True))
+        for blend in ("poisson", "carvemix"):
+            assert softcp("verify", tmp_path / blend, "--share", 1.0).code == 0
+
+    def test_a_blend_as_the_config_names_it_or_none(self, refused, softcp, data, out, tmp_path):
+        (tmp_path / "c.toml").write_text('blend = "hard"')
+        options = ["--count", 1, "--sheet", 0, "--config", tmp_path / "c.toml", "--blend"]
+        refused("synthesize", data, out, *options, "poisson", words=["blend: expected 'hard'", "c.toml", "'poisson'"])
+        assert softcp("synthesize", data, out, *options, "hard").code == 0
 
     def test_folders(self, refused, data, out, tmp_path):
         (tmp_path / "empty").mkdir()

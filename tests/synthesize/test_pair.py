@@ -87,6 +87,19 @@ class TestPaste:
             assert (new & place).sum() >= 0.5 * new.sum()
             assert np.array_equal(pasted.sample.region, background.region & ~new)
 
+    @pytest.mark.parametrize("shape", [(trees.SIDE, trees.SIDE), (trees.SIDE + 40, trees.SIDE + 10)])
+    def test_carvemix_pastes_lesion_and_organ_as_its_source_has_them(self, shape):
+        background, source = case(0, region=True), case(1, shape, region=True)
+        fitted, grown = fit(source, background), 0
+        for seed in range(8):
+            pasted = paste(background, source, seed=seed, object_transform=None, blend="carvemix")
+            offset, carved = pasted.output.placement.offset_px[0].tolist(), pasted.soft_mask > 0
+            for name in ("lesion", "region"):
+                expected = np.where(carved, shifted(getattr(fitted, name), offset), getattr(background, name))
+                assert np.array_equal(getattr(pasted.sample, name), expected)
+            grown += (carved & pasted.sample.region).sum()
+        assert grown > 0
+
     def test_without_a_region_none_comes_out(self):
         assert paste(case(0), case(1)).sample.region is None
 
