@@ -10,7 +10,18 @@ pytest.importorskip("scipy")
 pytest.importorskip("matplotlib")
 
 from benchmarks.credibility import __main__ as command
-from benchmarks.credibility import classifier, estimate, images, pastes, patches, report, results, score
+from benchmarks.credibility import (
+    classifier,
+    estimate,
+    images,
+    mask_figure,
+    pastes,
+    patches,
+    profiles,
+    report,
+    results,
+    score,
+)
 from benchmarks.report import BEGIN, END
 from softcp_gpu.functional.blend import BLENDS
 from softcp_gpu.synthesize.inputs import write_phantoms
@@ -182,6 +193,29 @@ def test_a_data_set_is_read_scaled_down(tmp_path):
     for one in data.images:
         assert 0 <= one.image.min() < one.image.max() <= 1
         assert one.region[one.mask > 0].all()
+
+
+def test_a_profile_goes_from_the_inside_to_the_outside():
+    lesion = np.zeros((40, 41), bool)
+    lesion[10:25, 12:30] = True
+    away = profiles.signed_distance_px(lesion)
+    seen = np.ones_like(lesion)
+    seen[:, 35:] = False
+    curve = profiles.profile(np.where(seen, np.where(lesion, 5.0, 1.0), np.nan), lesion, seen)
+    assert away[9, 20] == 0.5 == -away[10, 20]
+    np.testing.assert_array_equal(curve.mean, np.where(curve.distance_px < 0, 5.0, 1.0))
+    assert np.nanmax(curve.spread) == 0
+
+
+def test_stages_of_a_mask_grow_from_the_core_to_the_rim():
+    mask = torch.zeros(1, 1, 40, 40)
+    mask[..., 15:25, 15:25] = 1
+    stages = mask_figure.stages(mask)
+    core, ring = stages["trimap"] == 1, stages["trimap"] == 0.5
+    assert core.sum() == 8 * 8
+    assert (core | ring).sum() == (8 + 2 * 9) ** 2
+    assert (stages["soft mask"][core] == 1).all()
+    assert ((stages["soft mask"] > 0) == (core | ring)).all()
 
 
 def test_pictures_are_drawn(tmp_path, capsys):
