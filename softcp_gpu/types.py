@@ -140,7 +140,7 @@ class PlacementRecord(NamedTuple):
     visible_px: Tensor  # (B,) int64: of these, inside the frame
     region_overlap_px: Tensor  # (B,) int64: of these, inside the region (0 without one)
     lesion_overlap_px: Tensor  # (B,) int64: of these, on lesions that were there
-    k_erode: Tensor  # (B,) int64: erosion steps really taken; fewer than asked for where the lesion is small
+    k_erode: Tensor  # (B,) int64: erosion steps really taken: fewer than asked for of a small lesion, 0 but for Soft-CP
 
 
 class SoftCPOutput(NamedTuple):
