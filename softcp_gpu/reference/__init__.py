@@ -12,6 +12,7 @@ import cv2
 if int(cv2.__version__.split(".")[0]) < 5:  # 4.x rounds coordinates to 1/32 pixel: images differ by 1e-2 of the range
     raise ImportError(f"softcp_gpu.reference: expected opencv-python-headless 5 or newer, found {cv2.__version__}")
 
+from softcp_gpu.reference.blend import blend_source, blend_weight, blur_mask, carve
 from softcp_gpu.reference.geometry import about, compose, crop_matrix, rigid_matrix, translation, warp
 from softcp_gpu.reference.intensity import gamma, gaussian_blur, gaussian_noise, transform_intensity, value_range
 from softcp_gpu.reference.opencv import (
@@ -31,6 +32,10 @@ __all__ = [
     "Overlaps",
     "about",
     "auto_k_dilate",
+    "blend_source",
+    "blend_weight",
+    "blur_mask",
+    "carve",
     "compose",
     "crop_and_resize",
     "crop_matrix",

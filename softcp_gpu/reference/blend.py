@@ -27,13 +27,18 @@ def blend_weight(lesion: np.ndarray, params: Any, config: Any) -> tuple[np.ndarr
     rim = (soft > 0) & ~lesion
     if config.blend in ("softcp", "softcp-geometric"):
         return soft, rim, erode_core(lesion, params.k_erode, config.footprint)[1]
-    weight: np.ndarray = lesion.astype(np.float64)
+    weight = lesion.astype(np.float64)
     if config.blend == "gaussian-mask":
-        size = 2 * int(np.ceil(4 * config.blend_sigma_px)) + 1
-        weight = cv2.GaussianBlur(weight, (size, size), config.blend_sigma_px, borderType=cv2.BORDER_REFLECT_101)
+        weight = blur_mask(weight, config.blend_sigma_px)
     if config.blend == "carvemix":
         weight = carve(lesion, params.carve_u).astype(np.float64)
     return weight, rim, 0
+
+
+def blur_mask(mask: np.ndarray, sigma_px: float) -> np.ndarray:
+    """Gaussian blur (H, W), the kernel cut at 4 sigma; borders are mirrored without repeating the edge pixel."""
+    size = 2 * int(np.ceil(4 * sigma_px)) + 1
+    return np.asarray(cv2.GaussianBlur(mask, (size, size), sigma_px, borderType=cv2.BORDER_REFLECT_101))
 
 
 def carve(lesion: np.ndarray, carve_u: float) -> np.ndarray:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from softcp_gpu import LesionBank, LesionCrop, SoftCP, Status, phantoms
-from softcp_gpu.functional import carve, soft_mask
+from softcp_gpu.functional import carve, seamless, soft_mask
 from softcp_gpu.functional.blend import BLENDS
 
 SHAPES = {"2-D": (64, 60), "3-D": (24, 34, 32)}
@@ -121,6 +121,17 @@ def test_in_place_carvemix_is_that_of_its_paper(batch, transform):
     assert grown.any()
     assert shrunk.any()
     assert (label[grown] == 1).any()
+
+
+def test_a_poisson_blend_joins_the_source_to_the_background_where_the_lesion_lies(batch):
+    image, mask, _ = batch
+    where = {"placement": "in_place", "max_lesion_overlap": 1.0, "object_transform": None}
+    aug = SoftCP(p=1.0, blend="poisson", **where)
+    out = aug.augment(image.flip(0), mask.flip(0), source_image=image, source_mask=mask)
+    expected = torch.where(mask > 0, seamless(image, image.flip(0), mask > 0), image.flip(0))
+    assert out.status_labels() == ["pasted"] * 8
+    assert torch.allclose(out.image, expected, atol=2e-6)  # another window around the same equations
+    assert (out.image - torch.where(mask > 0, image, image.flip(0))).abs().max() > 0.02
 
 
 def test_carvemix_pastes_nothing_from_beyond_the_sources_frame(batch):

@@ -192,7 +192,7 @@ def test_every_sample_gets_the_lesion_and_the_pixels_of_its_source():
 @pytest.mark.parametrize("blend", BLENDS)
 def test_labels_change_only_where_pixels_may_and_pixels_only_where_s_is_above_0(batch, settings, blend):
     image, mask, region = batch
-    aug = SoftCP(p=0.8, k_erode=(0, 3), k_dilate=(0, 4), blend=blend, **settings)
+    aug = SoftCP(p=0.8, k_erode=(0, 3), k_dilate=(0, 4), blend=blend, blend_sigma_px=0.5, **settings)
     out = aug.augment(image, mask, region, generator=seeded())
     pasted, soft = out.status == Status.PASTED, out.soft_mask
     assert 5 < pasted.sum() < 16

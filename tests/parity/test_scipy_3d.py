@@ -13,8 +13,8 @@ from softcp_gpu.modules import ImageTransform
 from tests.assertions import assert_close_in_range, assert_masks_match_in_edge_band
 from tests.parity.helpers import KINDS, masks, one, reference, single_image, single_mask, textures
 
-intensity, noise, opencv = reference.intensity, reference.noise, reference.opencv
-blend, reference_transforms = reference.blend, reference.transforms
+blend, intensity, noise, opencv = reference.blend, reference.intensity, reference.noise, reference.opencv
+reference_transforms = reference.transforms
 ndimage = pytest.importorskip("scipy.ndimage", reason="needs SciPy")
 
 SHAPE = (11, 22, 17)
@@ -79,6 +79,16 @@ def gaussian_blur(image, sigma_px, radius):
     return image
 
 
+def blur_mask(mask, sigma_px):
+    return gaussian_blur(mask, sigma_px, int(np.ceil(4 * sigma_px)))
+
+
+def carve(lesion, carve_u):
+    inside, outside = ndimage.distance_transform_edt(lesion), ndimage.distance_transform_edt(~lesion)
+    reach = (carve_u - 0.5 if carve_u < 0.5 else 2 * carve_u - 1) * inside.max()
+    return np.where(lesion, -inside, outside) <= reach
+
+
 def legal_by_moving(lesion, region, others, min_region_overlap, max_lesion_overlap, min_visible):
     """Moves the lesion to every offset, one by one, and counts."""
     pixels, area = np.argwhere(lesion), int(lesion.sum())
@@ -97,7 +107,7 @@ def legal_by_moving(lesion, region, others, min_region_overlap, max_lesion_overl
 @pytest.fixture
 def volumes(monkeypatch):
     """The reference on volumes."""
-    own = {f.__name__: f for f in (erode_core, soft_mask, rigid_matrix, warp, gaussian_blur)}
+    own = {f.__name__: f for f in (erode_core, soft_mask, rigid_matrix, warp, gaussian_blur, blur_mask, carve)}
     replaced = set()
     for module in (blend, intensity, opencv, reference_transforms):
         for name in own.keys() & vars(module).keys():
@@ -213,6 +223,10 @@ SETTINGS = {
     "as it comes": {},
     "visible in part": {"min_visible": 0.3, "max_lesion_overlap": 3, "k_erode": (0, 2), "k_dilate": (0, 6)},
     "in place": {"placement": "in_place", "max_lesion_overlap": 1.0, "min_visible": 0.5, "footprint": "cross"},
+    "hard": {"blend": "hard", "min_visible": 0.3},
+    "gaussian mask": {"blend": "gaussian-mask", "blend_sigma_px": 0.9, "match": "rim", "min_visible": 0.3},
+    "gaussian intensity": {"blend": "gaussian-intensity", "blend_sigma_px": 0.9},
+    "carvemix": {"blend": "carvemix", "min_visible": 0.3},
     "all": {"match": "rim", "background_transform": {}, "image_transform": {}},
 }
 
