@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, library
 
 from softcp_gpu.functional.execution import constants
 
@@ -42,7 +42,7 @@ def carve(lesion: Tensor, carve_u: Tensor, mm: Tensor | None = None) -> Tensor:
 
 
 # One operator, so that it is one node of a compiled graph and not one per pixel of its longest axis.
-@torch.library.custom_op("softcp_gpu::signed_distance", mutates_args=(), schema="(Tensor lesion, Tensor? mm) -> Tensor")
+@library.custom_op("softcp_gpu::signed_distance", mutates_args=(), schema="(Tensor lesion, Tensor? mm) -> Tensor")
 def _signed_distance(lesion: Tensor, mm: Tensor | None) -> Tensor:
     """To the nearest pixel on the other side, negative inside, infinite where there is none: (B, 1, *spatial) float32.
 

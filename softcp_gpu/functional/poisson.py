@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, library
 
 STEPS = 20  # each gains a third of a digit or more: 3e-7 of what is known is left
 _SMALL = 256  # pixels of the coarsest grid, which is solved directly
@@ -59,7 +59,7 @@ def seamless(source_image: Tensor, image: Tensor, lesion: Tensor) -> Tensor:
 
 
 # One operator, so that it is one node of a compiled graph and not thousands.
-@torch.library.custom_op("softcp_gpu::harmonic", mutates_args=(), schema="(Tensor known, Tensor lesion) -> Tensor")
+@library.custom_op("softcp_gpu::harmonic", mutates_args=(), schema="(Tensor known, Tensor lesion) -> Tensor")
 def _harmonic(known: Tensor, lesion: Tensor) -> Tensor:
     """Solves A x = known on the lesion, where A x sums a pixel's differences to its neighbours, 0 outside the lesion.
 
