@@ -119,8 +119,8 @@ def draw_paste(seed: Tensor, ranges: PasteRanges, shape: tuple[int, ...], *, own
         own_source: sample i takes source i; else the batch is its own source, permuted so that none takes itself.
     """
     axes, batch = len(shape), seed.shape[0]
-    apply, soft, place = uniforms(
-        seed, (_Stream.APPLY, 1), (_Stream.SOFTNESS, 3), (_Stream.PLACE, CANDIDATES * axes + 1)
+    apply, soft, place, carve_u = uniforms(
+        seed, (_Stream.APPLY, 1), (_Stream.SOFTNESS, 3), (_Stream.PLACE, CANDIDATES * axes + 1), (_Stream.CARVE, 1)
     )
     alpha = _between(soft[:, 0], ranges.alpha).to(torch.float32)
     k_dilate = auto_k_dilate(alpha) if ranges.k_dilate is None else _whole(soft[:, 1], ranges.k_dilate)
@@ -133,7 +133,7 @@ def draw_paste(seed: Tensor, ranges: PasteRanges, shape: tuple[int, ...], *, own
         k_dilate=torch.as_tensor(k_dilate),
         candidate_u=place[:, 1:].reshape(batch, CANDIDATES, axes),
         rank_u=place[:, 0],
-        carve_u=uniform(seed, _Stream.CARVE, 1)[:, 0],
+        carve_u=carve_u[:, 0],
         object=None if ranges.object is None else draw_object(seed, ranges.object, shape),
         background=None if ranges.background is None else draw_image(seed, ranges.background, axes, _Stream.BACKGROUND),
         image=None if ranges.image is None else draw_image(seed, ranges.image, axes, _Stream.IMAGE),

@@ -20,7 +20,6 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -87,21 +86,7 @@ def origin(device: str, command: str) -> dict[str, Any]:
 
     machine = common.machine(device) | {"monai": version("monai")}
     today = datetime.date.today().isoformat()
-    return {"schema": SCHEMA, "machine": machine, "date": today, "commit": _commit(), "command": command}
-
-
-def _commit() -> str | None:
-    """Of the code, with "+" after it if tracked files had changed; None without git."""
-
-    def git(*words: str) -> str:
-        where = Path(__file__).parent
-        return subprocess.run(["git", *words], cwd=where, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        changed = git("status", "--porcelain", "--untracked-files=no")
-        return git("rev-parse", "--short=12", "HEAD") + "+" * bool(changed)
-    except (OSError, subprocess.CalledProcessError):
-        return None
+    return {"schema": SCHEMA, "machine": machine, "date": today, "commit": common.commit(), "command": command}
 
 
 def check(result: Any) -> dict[str, Any]:

@@ -5,7 +5,6 @@ All of them end in `soft_paste` (equation 1), so a comparison differs in weight 
 
 from __future__ import annotations
 
-import math
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -13,9 +12,9 @@ from torch import Tensor
 
 from softcp_gpu.functional import execution
 from softcp_gpu.functional.carve import carve, most_depth_px
-from softcp_gpu.functional.geometry import compose, translation, warp
+from softcp_gpu.functional.geometry import warp
 from softcp_gpu.functional.inputs import Inputs
-from softcp_gpu.functional.intensity import gaussian_blur
+from softcp_gpu.functional.intensity import gaussian_blur, kernel_radius
 from softcp_gpu.functional.lesion import Lesion, lesion_of
 from softcp_gpu.functional.poisson import seamless
 from softcp_gpu.functional.soft_mask import Steps, rim_reach_px, soften
@@ -24,8 +23,8 @@ from softcp_gpu.types import PasteConfig
 
 Blend = Literal["softcp", "softcp-geometric", "hard", "gaussian-mask", "gaussian-intensity", "poisson", "carvemix"]
 BLENDS: tuple[str, ...] = get_args(Blend)
-SOFTENED = BLENDS[:2]
-BLURRED = BLENDS[3:5]
+SOFTENED = ("softcp", "softcp-geometric")
+BLURRED = ("gaussian-mask", "gaussian-intensity")
 
 
 class Weight(NamedTuple):
@@ -50,7 +49,7 @@ def reach_px(config: PasteConfig, steps: Steps, origin: Tensor, size: Tensor, sh
         (n,) int64, per axis; without what the lesions tell, where their values may not be read.
     """
     axes = len(shape)
-    reach = [blur_radius(config.blend_sigma_px) if config.blend in BLURRED else 0] * axes
+    reach = [kernel_radius(config.blend_sigma_px) if config.blend in BLURRED else 0] * axes
     if config.blend in SOFTENED or config.match == "rim":
         reach = list(map(max, reach, rim_reach_px(steps.k_max, steps.spacing, axes)))
     if config.blend == "carvemix" and execution.may_read_values(origin):
@@ -113,13 +112,8 @@ def auto_sigma_px(blend: str) -> float:
     return 2.5 if blend == "gaussian-mask" else 1.0
 
 
-def blur_radius(sigma_px: float) -> int:
-    """Of a Gaussian kernel, in pixels: it keeps all but 1e-4 of the weight."""
-    return math.ceil(4 * sigma_px)
-
-
 def _blurred(image: Tensor, sigma_px: float) -> Tensor:
-    return gaussian_blur(image, image.new_full((len(image),), sigma_px), blur_radius(sigma_px))
+    return gaussian_blur(image, image.new_full((len(image),), sigma_px), kernel_radius(sigma_px))
 
 
 def source_labels(
@@ -149,7 +143,6 @@ def source_labels(
     if lesion.matrix is None:
         known = take_window(known, corner - offset, tile)
     else:
-        matrix = compose(lesion.matrix, translation(offset.to(lesion.matrix.dtype)))
-        known = warp(known, matrix, "nearest", origin=corner, size=tile)
+        known = warp(known, lesion.moved(offset), "nearest", origin=corner, size=tile)
     hard = labels != 0
     return torch.where(hard, labels.to(torch.int64), (known - 1).clamp(min=0)), hard | (known > 0)

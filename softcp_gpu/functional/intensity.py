@@ -5,6 +5,7 @@ The range of an image is that between the least and the largest value of each of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -65,6 +66,11 @@ def gaussian_noise(
     """
     field = normal_field(seed, stream, index, image.shape[1], image.dtype)
     return image + field * (_column(sigma, image) * (high - low))
+
+
+def kernel_radius(sigma_px: float) -> int:
+    """Of a Gaussian, in pixels: it keeps all but 1e-4 of the weight."""
+    return math.ceil(4 * sigma_px)
 
 
 def gaussian_blur(image: Tensor, sigma_px: Tensor, radius: int) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from softcp_gpu.functional import execution
-from softcp_gpu.functional.geometry import scaling, warp
+from softcp_gpu.functional.geometry import compose, scaling, translation, warp
 from softcp_gpu.functional.transforms import object_matrix
 from softcp_gpu.functional.windows import bounding_box, count_pixels, take_window
 from softcp_gpu.types import PasteConfig, PasteParams
@@ -24,6 +24,11 @@ class Lesion(NamedTuple):
     area: Tensor  # (B,) int64: its pixels
     found: Tensor  # (B,) bool: the source has a lesion
     whole: Tensor  # (B,) bool: nothing was cut off; what is longer than two frames, and than its own, has no place
+
+    def moved(self, offset: Tensor) -> Tensor:
+        """The matrix followed by a shift of (B, n) pixels, for a lesion that has one."""
+        assert self.matrix is not None
+        return compose(self.matrix, translation(offset.to(self.matrix.dtype)))
 
 
 def lesion_of(mask: Tensor, lesion_labels: tuple[int, ...] | None) -> Tensor:

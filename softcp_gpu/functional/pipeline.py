@@ -10,7 +10,7 @@ from torch import Tensor
 
 from softcp_gpu.functional import execution
 from softcp_gpu.functional.blend import blend_source, blend_weight, reach_px, source_labels
-from softcp_gpu.functional.geometry import compose, translation, warp
+from softcp_gpu.functional.geometry import warp
 from softcp_gpu.functional.inputs import Inputs, Physical
 from softcp_gpu.functional.intensity import apply_intensity
 from softcp_gpu.functional.lesion import Lesion, lesion_of, transformed_lesion
@@ -202,8 +202,7 @@ def _source_tile(
     source_image = x.source_image.to(execution.work_dtype(x.image))
     if lesion.matrix is None:
         return take_window(source_image, corner - offset, tile, outside="border")
-    matrix = compose(lesion.matrix, translation(offset.to(lesion.matrix.dtype)))
-    warped = warp(source_image, matrix, "linear", origin=corner, size=tile)
+    warped = warp(source_image, lesion.moved(offset), "linear", origin=corner, size=tile)
     if params.object is None:
         return warped
     given, intensity = x.physical.source_range, params.object.intensity

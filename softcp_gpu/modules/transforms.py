@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from softcp_gpu import checks
 from softcp_gpu.functional.execution import without_autocast
+from softcp_gpu.functional.intensity import kernel_radius
 from softcp_gpu.functional.pipeline import IMAGE_NOISE, OBJECT_NOISE
 from softcp_gpu.functional.transforms import crop_and_resize, transform_image, transform_object
 from softcp_gpu.sampling import (
@@ -181,7 +181,7 @@ def _checked(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _radius(sigma_px: tuple[float, float]) -> int:
-    return math.ceil(4 * sigma_px[1])
+    return kernel_radius(sigma_px[1])
 
 
 def _repr(ranges: ObjectRanges | ImageRanges) -> str:
