@@ -27,7 +27,7 @@ def result(arm="real", seed=0, dsc=0.5, fraction=1.0, soft=None):
         "commit": None,
         "command": "python -m benchmarks.training run --data DATA",
         "run": run.plain(),
-        "settings": {"softcp": soft},
+        "settings": {"softcp": soft, "tried": soft},
         "cases": counts,
         "pasted": {},
         "history": history,
@@ -167,7 +167,7 @@ def test_all_results_of_the_repository_are_complete_and_its_settings_are_those_t
     for preset, name in {path.parts[-4:-2] for path in folder.glob(report.TRIALS)}:
         found = [record.read(path) for path in (folder / preset / name / "tune").glob("*.json")]
         chosen[preset, name] = tuning.choices(found)[0].soft
-    assert {key: dict(soft) for key, soft in presets.SOFTNESS.items()} == chosen
+    assert {key: dict(soft) for key, soft in presets.TUNED.items()} == chosen
 
 
 def test_results_are_written_whole_and_readable(tmp_path):

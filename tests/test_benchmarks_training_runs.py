@@ -239,7 +239,7 @@ def test_tuning_tests_nothing_and_names_the_best(folder, tmp_path, capsys, monke
     monkeypatch.setattr(commands.tuning, "trials", lambda *given: trials(*given)[:2])
     chosen = ["tune", "--data", str(folder), "--preset", "smoke", "--seeds", "0", "--out", str(tmp_path)]
     assert program.main(chosen) == 0
-    assert "for SOFTNESS in presets.py: ('smoke', 'lgg')" in capsys.readouterr().out
+    assert "for TUNED in presets.py: ('smoke', 'lgg')" in capsys.readouterr().out
     found = [record.read(path) for path in tmp_path.rglob("tune/*.json")]
     assert [(one["metrics"], one["cases"]["test"]) for one in found] == [(None, 0)] * 2
 

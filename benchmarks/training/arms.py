@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from benchmarks.training.presets import BOUNDS, softness
+from benchmarks.training.presets import BOUNDS, tuned
 from softcp_gpu import SoftCP, checks
 
 
@@ -52,7 +52,7 @@ def config_of(name: str, preset: str, data: str, soft: Mapping[str, Any] | None 
         name: of the arm.
         preset: its name.
         data: name of the data set.
-        soft: alpha and the numbers of steps, in place of the data set's.
+        soft: settings in place of the data set's.
 
     Raises:
         ValueError: no such arm, or this version of `SoftCP` does not know what it asks for.
@@ -62,8 +62,10 @@ def config_of(name: str, preset: str, data: str, soft: Mapping[str, Any] | None 
     arm = ARMS[name]
     if arm.config is None:
         return None
-    settings = dict(softness(preset, data) if soft is None else soft) if arm.soft else {}
-    config = {**BOUNDS, **settings, **arm.config}
+    settings = dict(tuned(preset, data) if soft is None else soft)
+    most = settings.pop("most_scale")
+    shared = {**BOUNDS, "object_transform": {"scale": [1 / most, most]}}
+    config = {**shared, **(settings if arm.soft else {}), **arm.config}
     try:
         SoftCP(**config)
     except (TypeError, ValueError) as error:

@@ -46,7 +46,7 @@ def tune(chosen: argparse.Namespace, began: float) -> int:
     ranked = tuning.choices(record.read(chosen.out / trial.file) for trial in wanted)
     for choice in ranked:
         _tell(f"validation DSC {choice.val_dsc:.4f}, loss {choice.val_loss:.4f}, {choice.seeds} seeds: {choice.soft}")
-    _tell(f"for SOFTNESS in presets.py: {(chosen.preset, data.name)!r}: {ranked[0].soft}")
+    _tell(f"for TUNED in presets.py: {(chosen.preset, data.name)!r}: {ranked[0].soft}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Sizes and lengths of the runs, and Soft-CP's settings for each data set."""
+"""Sizes and lengths of the runs, and settings for each data set."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ class Preset(NamedTuple):
     lr: float = 5e-4
     cosine: float = 1.5  # T_max in lengths of the run: the paper's 150 to 100 epochs
 
-    def epochs_for(self, steps_per_epoch: int) -> int:
-        """Epochs of a run on a data set whose whole training part has so many batches.
+    def epochs_for(self, steps_per_epoch: int, tuning: bool = False) -> int:
+        """Epochs of a run on a data set whose whole training part has so many batches; half of them for a trial.
 
         Example:
             >>> PRESETS["paper"].epochs_for(42)
             100
         """
-        return max(self.epochs, -(-self.least_steps // steps_per_epoch))
+        epochs = max(self.epochs, -(-self.least_steps // steps_per_epoch))
+        return -(-epochs // 2) if tuning else epochs
 
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(
@@ -44,19 +45,17 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 BOUNDS: Mapping[str, Any] = MappingProxyType({"min_region_overlap": 1.0, "max_lesion_overlap": 0, "min_visible": 1.0})
 """Where every arm may paste: inside the body, on no other lesion, as a whole."""
 
-DEFAULT_SOFTNESS: Mapping[str, Any] = MappingProxyType({"alpha": 0.7, "k_erode": 1, "k_dilate": "auto"})
+DEFAULT: Mapping[str, Any] = MappingProxyType({"alpha": 0.7, "k_erode": 1, "k_dilate": "auto", "most_scale": 1.25})
+"""Settings that depend on the data. `most_scale` is every arm's: lesions are scaled by 1 / most_scale to most_scale."""
 
-SOFTNESS: Mapping[tuple[str, str], Mapping[str, Any]] = MappingProxyType({})
-"""Soft-CP's settings by (preset, data set) where `tune` chose others than the default; steps count pixels of `size`."""
+TUNED: Mapping[tuple[str, str], Mapping[str, Any]] = MappingProxyType({})
+"""Settings by (preset, data set) where `tune` chose others than the default; steps count pixels of `size`."""
 
-GRID: tuple[Mapping[str, Any], ...] = tuple(
-    MappingProxyType({"alpha": alpha, "k_erode": k_erode, "k_dilate": "auto"})
-    for alpha in (0.5, 0.7, 0.8)
-    for k_erode in (0, 1, 2)
-)
-"""What `tune` tries."""
+_OTHERS = ({}, {"alpha": 0.5}, {"alpha": 0.8}, {"k_erode": 0}, {"k_erode": 2}, {"k_dilate": 2}, {"most_scale": 2.0})
+GRID: tuple[Mapping[str, Any], ...] = tuple(MappingProxyType({**DEFAULT, **other}) for other in _OTHERS)
+"""What `tune` tries: the default, and one step from it in every direction."""
 
 
-def softness(preset: str, data: str) -> dict[str, Any]:
-    """Soft-CP's settings for a data set."""
-    return dict(SOFTNESS.get((preset, data), DEFAULT_SOFTNESS))
+def tuned(preset: str, data: str) -> dict[str, Any]:
+    """The settings for a data set."""
+    return dict(TUNED.get((preset, data), DEFAULT))

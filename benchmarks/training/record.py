@@ -4,7 +4,7 @@
  "machine": as in benchmarks/schema.py, with "monai",
  "date", "commit", "command": when, from which code, and how to run it again; DATA is the data set's folder,
  "run": {"data", "preset", "regime", "fraction", "arm", "seed"},
- "settings": the preset's, "epochs", "steps" and "softcp": keywords of `SoftCP`, or null,
+ "settings": the preset's, "epochs", "steps", "softcp": keywords of `SoftCP` or null, and what a trial has "tried",
  "cases": {"train", "val", "test", "train_with_lesion", "train_patients", "synthetic"},
  "pasted": {status: samples}, and "p" where they were pasted while training,
  "history": {"step": [...], "lr": [...], "train_loss": [...], "val_loss": [...], "val_dsc": [...]}, after each round,
@@ -61,7 +61,7 @@ class Run(NamedTuple):
     fraction: float  # of the training part's patients
     arm: str
     seed: int  # of the division, the first weights, the order of batches and every draw
-    soft: Mapping[str, Any] | None = None  # alpha and the numbers of steps, while they are tuned
+    soft: Mapping[str, Any] | None = None  # settings, while they are tuned
 
     @property
     def file(self) -> Path:

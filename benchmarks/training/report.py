@@ -13,6 +13,7 @@ from benchmarks.report import put_between_markers
 from benchmarks.training import figures, record, tuning
 from benchmarks.training.arms import ARMS, REAL
 from benchmarks.training.compare import Difference, difference, holm, interval
+from benchmarks.training.presets import DEFAULT
 
 README, PAPER = (Path(__file__).parent / name for name in ("README.md", "paper.json"))
 MAIN = "dsc"  # the metric that arms are compared by, fixed before any result was there
@@ -175,12 +176,12 @@ def tuning_table(trials: Iterable[dict[str, Any]]) -> str:
     if not groups:
         return "\n".join([*lines, f"{NOT_MEASURED.capitalize()}: all data sets have the default."])
     lines += [
-        "| preset | data set | alpha | k_erode | k_dilate | DSC | loss | n |",
-        "|---|---|---:|---:|---:|---:|---:|---:|",
+        "| preset | data set | alpha | k_erode | k_dilate | most scale | DSC | loss | n |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for (preset, data), group in sorted(groups.items()):
         for choice in tuning.choices(group):
-            soft = " | ".join(str(choice.soft[name]) for name in ("alpha", "k_erode", "k_dilate"))
+            soft = " | ".join(str(choice.soft[name]) for name in DEFAULT)
             scores = f"{100 * choice.val_dsc:.1f} | {choice.val_loss:.3f} | {choice.seeds}"
             lines.append(f"| {preset} | {data} | {soft} | {scores} |")
     return "\n".join(lines)

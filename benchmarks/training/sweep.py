@@ -85,7 +85,7 @@ def settings_of(run: Run, data: DataSet) -> dict[str, Any]:
     parts = split(data.patients, run.seed, run.fraction, tuning=run.soft is not None)
     whole = len(split(data.patients, run.seed, tuning=run.soft is not None).train)
     per_epoch = max(1, whole // preset.batch)
-    epochs = preset.epochs_for(per_epoch)
+    epochs = preset.epochs_for(per_epoch, run.soft is not None)
     config = arms.config_of(run.arm, run.preset, run.data, run.soft)
     if run.regime == "epochs":
         own = len(parts.train)
@@ -93,7 +93,8 @@ def settings_of(run: Run, data: DataSet) -> dict[str, Any]:
             own += synthetic_count(own)
         per_epoch = max(1, own // preset.batch)
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in preset._asdict().items()}
-    return {**plain, "epochs": epochs, "steps": epochs * per_epoch, "softcp": config}
+    tried = {} if run.soft is None else {"tried": dict(run.soft)}
+    return {**plain, "epochs": epochs, "steps": epochs * per_epoch, "softcp": config, **tried}
 
 
 def run_one(data: DataSet, run: Run, asked: dict[str, Any], place: Place) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def choices(results: Iterable[dict[str, Any]]) -> list[Choice]:
     """
     groups: list[tuple[dict[str, Any], list[dict[str, float]]]] = []
     for result in results:
-        soft = {name: result["settings"]["softcp"][name] for name in GRID[0]}
+        soft = result["settings"]["tried"]
         known = next((best for other, best in groups if other == soft), None)
         if known is None:
             groups.append((soft, known := []))

@@ -27,7 +27,7 @@ from softcp_gpu.synthesize.job import Job
 
 Record = dict[str, Any]
 AHEAD = 4  # batches in hand per worker: what is slow now and then leaves the others something to do
-LIVES = 3  # times that a batch may end its worker
+LIVES = 3  # times that a batch alone may end its worker
 
 
 class WorkerError(RuntimeError):
@@ -76,8 +76,9 @@ def in_this_process(job: Job, numbers: range, batch: int) -> Iterator[Record]:
 def in_processes(job: Job, numbers: range, workers: int, batch: int) -> Iterator[Record]:
     """Makes the samples in worker processes; one that dies is replaced, and what it had in hand is made again.
 
-    Which batch ended a worker is not known, as all workers end with the first. What was in hand twice is therefore made
-    one batch after the other: then only the one to blame can end its worker.
+    Which batch ended a worker is not known, as all workers end with the first. What was in hand then is therefore made
+    one batch after the other, and a batch is to blame for what happens while it is alone: again and again, since a
+    worker may also be killed just before it begins.
 
     Raises:
         WorkerError: the same batch ended its worker again and again.
@@ -91,15 +92,15 @@ def in_processes(job: Job, numbers: range, workers: int, batch: int) -> Iterator
                 pending.append(_Pending(part))
             if not pending:
                 return
-            suspected = any(one.deaths >= LIVES - 1 for one in pending)
+            alone = any(one.suspect for one in pending)
             try:
-                for one in [pending[0]] if suspected else pending:
+                for one in [pending[0]] if alone else pending:
                     one.begin(crew)  # a worker may have died while the last samples were recorded
                 records = pending[0].result()
             except BrokenProcessPool as error:
                 crew.stop()
                 for one in pending:
-                    one.end(error)
+                    one.end(error, alone)
                 crew = _Crew(job, workers, batch)
                 continue
             pending.popleft()
@@ -114,7 +115,8 @@ class _Pending:
 
     numbers: range
     future: Future[list[Record]] | None = None
-    deaths: int = 0  # of a worker while this was in hand
+    suspect: bool = False  # a worker died while this was in hand
+    deaths: int = 0  # of a worker while this was in hand alone
 
     def begin(self, crew: _Crew) -> None:
         """Has it made, unless it is being made or is there."""
@@ -126,12 +128,13 @@ class _Pending:
         assert self.future is not None
         return self.future.result()
 
-    def end(self, error: Exception) -> None:
+    def end(self, error: Exception, alone: bool) -> None:
         """A worker died: what is not there is to be made again."""
         if self.future is None or (self.future.done() and not self.future.cancelled() and not self.future.exception()):
             return
         self.future = None
-        self.deaths += 1
+        self.suspect = True
+        self.deaths += alone
         if self.deaths >= LIVES:
             last = f" to {self.numbers[-1]}" if len(self.numbers) > 1 else ""
             raise WorkerError(
