@@ -91,9 +91,9 @@ class PasteParams(NamedTuple):
         """The same params on another device."""
         return map_params(self, lambda t: t.to(device, non_blocking=True))
 
-    def sample(self, i: int) -> PasteParams:
-        """The params of one sample, as a batch of one."""
-        return map_params(self, lambda t: t[i : i + 1])
+    def rows(self, index: slice | Tensor) -> PasteParams:
+        """The params of some of the samples."""
+        return map_params(self, lambda t: t[index])
 
 
 class Bounds(NamedTuple):

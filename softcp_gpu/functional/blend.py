@@ -36,7 +36,7 @@ class Weight(NamedTuple):
     survives: Tensor  # (B,) bool: all the steps asked for left a core
 
 
-def reach_px(config: PasteConfig, steps: Steps, origin: Tensor, size: Tensor, shape: tuple[int, ...]) -> Tensor:
+def reach_px(config: PasteConfig, steps: Steps, origin: Tensor, size: Tensor, shape: tuple[int, ...]) -> list[int]:
     """How far around lesions pixels are looked at or changed.
 
     Args:
@@ -46,7 +46,7 @@ def reach_px(config: PasteConfig, steps: Steps, origin: Tensor, size: Tensor, sh
         shape: n lengths of the frame.
 
     Returns:
-        (n,) int64, per axis; without what the lesions tell, where their values may not be read.
+        n numbers, one per axis; without what the lesions tell, where their values may not be read.
     """
     axes = len(shape)
     reach = [kernel_radius(config.blend_sigma_px) if config.blend in BLURRED else 0] * axes
@@ -54,7 +54,7 @@ def reach_px(config: PasteConfig, steps: Steps, origin: Tensor, size: Tensor, sh
         reach = list(map(max, reach, rim_reach_px(steps.k_max, steps.spacing, axes)))
     if config.blend == "carvemix" and execution.may_read_values(origin):
         reach = list(map(max, reach, most_depth_px(origin, size, shape, steps.spacing and steps.spacing.mm)))
-    return execution.constants(reach, origin)
+    return reach
 
 
 def blend_weight(lesion: Tensor, steps: Steps, carve_u: Tensor, config: PasteConfig) -> Weight:
@@ -113,7 +113,7 @@ def auto_sigma_px(blend: str) -> float:
 
 
 def _blurred(image: Tensor, sigma_px: float) -> Tensor:
-    return gaussian_blur(image, image.new_full((len(image),), sigma_px), kernel_radius(sigma_px))
+    return gaussian_blur(image, image.new_full((1,), sigma_px), kernel_radius(sigma_px))
 
 
 def source_labels(

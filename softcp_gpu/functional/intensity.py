@@ -10,11 +10,15 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from softcp_gpu.functional.counter_rng import normal_field
-from softcp_gpu.functional.execution import where_active
+from softcp_gpu.functional.execution import may_read_values, where_active
 from softcp_gpu.types import IntensityParams
+
+# Streams of each sample's seed that noise fields are read from; sampling.py keeps its draws below.
+OBJECT_NOISE, BACKGROUND_NOISE, IMAGE_NOISE = 1000, 2000, 3000
 
 
 def value_range(image: Tensor) -> tuple[Tensor, Tensor]:
@@ -100,14 +104,34 @@ def gaussian_blur(image: Tensor, sigma_px: Tensor, radius: int) -> Tensor:
 def _filter_axis(image: Tensor, weight: Tensor, axis: int, radius: int) -> Tensor:
     """Correlates each sample with its own (B, 2 * radius + 1) weights along one axis."""
     length = image.shape[axis]
-    # Mirrored indices, folded as often as it takes: an axis may be shorter than the kernel.
-    fold = torch.arange(-radius, length + radius, device=image.device) % max(2 * length - 2, 1)
-    padded = image.index_select(axis, torch.where(fold < length, fold, 2 * length - 2 - fold))
+    padded = _mirrored(image, axis, radius)
     # One multiply-add per tap: it fuses where it is compiled, and keeps the order of the sum everywhere.
     out = torch.zeros_like(image)
+    if len(weight) == 1 and may_read_values(image) and not weight.requires_grad:
+        for tap, number in enumerate(weight[0].tolist()):  # numbers are multiplied faster than tensors are broadcast
+            out.add_(padded.narrow(axis, tap, length), alpha=number)
+        return out
     for tap in range(2 * radius + 1):
         out.addcmul_(padded.narrow(axis, tap, length), _column(weight[:, tap], image))
     return out
+
+
+def _mirrored(image: Tensor, axis: int, radius: int) -> Tensor:
+    """The image with a mirrored border along one axis, the edge pixel not repeated."""
+    length = image.shape[axis]
+    if radius < length and may_read_values(image):
+        pad = [0] * (2 * image.ndim - 4)
+        first = 2 * (image.ndim - 1 - axis)
+        pad[first : first + 2] = [radius, radius]
+        return F.pad(image, pad, mode="reflect")
+    # Indices, folded as often as it takes: an axis may be shorter than the kernel.
+    fold = torch.arange(-radius, length + radius, device=image.device) % max(2 * length - 2, 1)
+    return image.index_select(axis, torch.where(fold < length, fold, 2 * length - 2 - fold))
+
+
+def is_active(params: IntensityParams) -> Tensor:
+    """Whether any slot of each sample does something, (B,) bool."""
+    return ((params.gamma != 1) | (params.noise_sigma > 0) | (params.blur_sigma_px > 0)).any(1)
 
 
 def apply_intensity(

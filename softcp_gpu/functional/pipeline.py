@@ -9,21 +9,19 @@ import torch
 from torch import Tensor
 
 from softcp_gpu.functional import execution
-from softcp_gpu.functional.blend import blend_source, blend_weight, reach_px, source_labels
-from softcp_gpu.functional.geometry import warp
+from softcp_gpu.functional.blend import blend_source, blend_weight, source_labels
+from softcp_gpu.functional.groups import Joined, groups, rows_of
 from softcp_gpu.functional.inputs import Inputs, Physical
-from softcp_gpu.functional.intensity import apply_intensity
+from softcp_gpu.functional.intensity import BACKGROUND_NOISE, IMAGE_NOISE
 from softcp_gpu.functional.lesion import Lesion, lesion_of, transformed_lesion
 from softcp_gpu.functional.overlap import Overlaps, overlaps_at, within_bounds
 from softcp_gpu.functional.paste import hard_union, match_rim, soft_paste
 from softcp_gpu.functional.search import find_origin
 from softcp_gpu.functional.soft_mask import Steps
-from softcp_gpu.functional.transforms import crop_and_resize, range_in_use, transform_image
-from softcp_gpu.functional.windows import place_window, put_window, surrounding_window, take_window, window_index
+from softcp_gpu.functional.source import source_tile, tile_around
+from softcp_gpu.functional.transforms import crop_and_resize, transform_image
+from softcp_gpu.functional.windows import place_window, put_window, take_window
 from softcp_gpu.types import PasteConfig, PasteParams, PlacementRecord, SoftCPOutput, Spacing, Status
-
-# Streams of each sample's seed that noise fields are read from; sampling.py keeps its draws below.
-OBJECT_NOISE, BACKGROUND_NOISE, IMAGE_NOISE = 1000, 2000, 3000
 
 
 def soft_cp(
@@ -58,44 +56,27 @@ def soft_cp(
             return _augment(whole.rows(slice(None), source), params, config)
         if not len(image):
             return _untouched(whole, params)
-        # One after the other: each sample costs what its own lesion costs, stays in the cache, and gets the same bits
-        # whatever the others are.
-        joined = _Joined(len(image))
-        for i, j in enumerate(source.tolist()):
-            x, one = whole.rows(slice(i, i + 1), slice(j, j + 1)), params.sample(i)
-            joined.add(_augment(x, one, _config_of_one(config, x.physical, one)))
+        # Together, so that what calling an operation costs is shared; a sample gets the same bits in every company.
+        joined = Joined(len(image))
+        alone = _sums(config) or whole.physical.mm is not None
+        for rows in groups(params.apply.tolist(), tuple(image.shape[2:]), alone=alone):
+            x, few = whole.rows(rows, rows_of(source[rows].tolist())), params.rows(rows)
+            joined.add(rows, _augment(x, few, _config_of(config, x.physical, few)))
         return joined.output(params)
 
 
-def _config_of_one(config: PasteConfig, physical: Physical, params: PasteParams) -> PasteConfig:
-    """What the call is for a batch of one: a sample's tile, and so the last bits of sums over it, is its own."""
-    config = config._replace(erode_max=int(params.k_erode), dilate_max=int(params.k_dilate))
+def _sums(config: PasteConfig) -> bool:
+    """Whether a sample's last bits depend on how many pixels around it are computed: then it is computed alone."""
+    return config.match == "rim" or config.blend in ("poisson", "carvemix")
+
+
+def _config_of(config: PasteConfig, physical: Physical, params: PasteParams) -> PasteConfig:
+    """What the call is for a few of its samples: no more steps, and so no larger tiles, than they ask for."""
+    config = config._replace(erode_max=int(params.k_erode.max()), dilate_max=int(params.k_dilate.max()))
     if physical.mm is None or physical.source_mm is None:
         return config
     resample = not torch.equal(physical.mm, physical.source_mm)
     return config._replace(least_mm=tuple(physical.mm[0].tolist()), resample=resample)
-
-
-class _Joined:
-    """The outputs of batches of one as one, each written where it belongs before the next is made."""
-
-    def __init__(self, batch: int) -> None:
-        self.batch = batch
-        self.frames: list[Tensor] = []  # image, mask, soft mask
-        self.records: list[tuple[Tensor, ...]] = []  # the placement's fields and the status, of each sample
-
-    def add(self, out: SoftCPOutput) -> None:
-        frames = (out.image, out.mask, out.soft_mask)
-        if not self.frames:
-            self.frames = [frame.new_empty((self.batch, *frame.shape[1:])) for frame in frames]
-        for whole, frame in zip(self.frames, frames, strict=True):
-            whole[len(self.records)] = frame[0]
-        self.records.append((*out.placement, out.status))
-
-    def output(self, params: PasteParams) -> SoftCPOutput:
-        image, mask, soft_mask = self.frames
-        *placement, status = (torch.cat(field) for field in zip(*self.records, strict=True))
-        return SoftCPOutput(image, mask, soft_mask, PlacementRecord(*placement), status, params)
 
 
 def _augment(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutput:
@@ -107,7 +88,7 @@ def _augment(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutpu
             mask=crop_and_resize(x.mask, draws, "nearest"),
             region=None if x.region is None else crop_and_resize(x.region, draws, "nearest"),
         )
-    skip = execution.may_read_values(x.image) and not bool(params.apply)
+    skip = execution.may_read_values(x.image) and not bool(params.apply.any())
     out = _untouched(x, params) if skip else _paste(x, params, config)
     if params.image is not None:
         out = out._replace(
@@ -123,7 +104,7 @@ def _untouched(x: Inputs, params: PasteParams) -> SoftCPOutput:
     zero = torch.zeros_like(params.source_index)
     record = PlacementRecord(zero[:, None].expand(-1, x.image.ndim - 2), zero, zero, zero, zero, zero)
     soft = torch.zeros(x.mask.shape, dtype=execution.work_dtype(x.image), device=x.mask.device)
-    return SoftCPOutput(x.image, x.mask, soft, record, zero + Status.NOT_DRAWN, params)
+    return SoftCPOutput(x.image.clone(), x.mask.clone(), soft, record, zero + Status.NOT_DRAWN, params)
 
 
 def _paste(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutput:
@@ -137,11 +118,10 @@ def _paste(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutput:
     # From here on only a tile of the frame counts: the lesion, its rim, and what blurs into them.
     spacing = None if mm is None or config.least_mm is None else Spacing(mm, config.least_mm)
     steps = Steps(params.k_erode, params.k_dilate, params.alpha, config.erode_max, config.dilate_max, spacing)
-    margin = reach_px(config, steps, origin, lesion.size, shape) + 1 + 2 * config.object_blur_px
-    corner, tile = surrounding_window(origin, lesion.size, margin, shape)
+    corner, tile = tile_around(origin, lesion.size, shape, steps, params, config)
     labels = take_window(lesion.labels, corner - origin, tile)
     hard, offset = labels != 0, origin - lesion.home
-    source = _source_tile(x, lesion, offset, corner, tile, params, config)
+    source = source_tile(x, lesion, origin, corner, tile, steps, params, config)
     background, old = take_window(x.image, corner, tile), take_window(x.mask, corner, tile)
 
     weight = blend_weight(hard, steps, params.carve_u, config)
@@ -187,34 +167,6 @@ def _place(
         return origin, legal, overlaps_at(window, origin, shape, region, others)
     counts = overlaps_at(window, lesion.home, shape, region, others)
     return lesion.home, within_bounds(counts, lesion.area, config.bounds, region), counts
-
-
-def _source_tile(
-    x: Inputs,
-    lesion: Lesion,
-    offset: Tensor,
-    corner: Tensor,
-    tile: tuple[int, ...],
-    params: PasteParams,
-    config: PasteConfig,
-) -> Tensor:
-    """The source image as it will lie in the tile, intensities transformed, (B, C, *tile)."""
-    source_image = x.source_image.to(execution.work_dtype(x.image))
-    if lesion.matrix is None:
-        return take_window(source_image, corner - offset, tile, outside="border")
-    warped = warp(source_image, lesion.moved(offset), "linear", origin=corner, size=tile)
-    if params.object is None:
-        return warped
-    given, intensity = x.physical.source_range, params.object.intensity
-    bounds = range_in_use(source_image, intensity) if given is None else _range_columns(given.to(warped), warped)
-    index, _ = window_index(corner, tile, tuple(x.image.shape[2:]))
-    return apply_intensity(warped, intensity, bounds, config.object_blur_px, params.seed, OBJECT_NOISE, index)
-
-
-def _range_columns(bounds: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, C, 2) as least and largest value, (B, C, 1, ...) each."""
-    low, high = (bounds[..., k].view(*bounds.shape[:2], *(1,) * (image.ndim - 2)) for k in (0, 1))
-    return low, high
 
 
 def _status(apply: Tensor, lesion: Lesion, legal: Tensor, gone: Tensor) -> Tensor:

@@ -13,10 +13,10 @@ from softcp_gpu.functional.overlap import (
     Lags,
     Overlaps,
     fast_length,
+    flags_of,
     obeys,
     overlap_maps,
     overlaps_of_one,
-    row_of,
     within_bounds,
 )
 from softcp_gpu.functional.placement import draw_entry, entry_of_rank
@@ -96,15 +96,17 @@ def _search(
     for i, places in enumerate(span.tolist()):
         if 0 in places:
             continue
-        one, masks = slice(i, i + 1), (row_of(region, i), row_of(other_lesions, i))
+        lesion, *others = (flags_of(mask, i) for mask in (window, region, other_lesions))
         pixels = float(area[i])
         for candidate in candidates[i].tolist():
-            counts = overlaps_of_one(window[one], candidate, shape, *masks)
+            counts = overlaps_of_one(lesion, candidate, shape, *others)
             if obeys(counts, pixels, bounds, region is not None):
                 origin[i], found[i] = execution.constants(candidate, origin), True
                 break
         else:
-            rest = _Rest(window[one], area[one], shape, *masks, bounds, first[one], tuple(places))
+            one = slice(i, i + 1)
+            near = [None if mask is None else mask[one] for mask in (region, other_lesions)]
+            rest = _Rest(window[one], area[one], shape, near[0], near[1], bounds, first[one], tuple(places))
             index, found[one] = rest.draw(rank_u[one])
             origin[one] = first[one] + index
     return origin, found

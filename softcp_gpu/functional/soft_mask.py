@@ -63,7 +63,8 @@ def soft_mask_table(alpha: Tensor, k_dilate: Tensor, k_max: int, profile: str = 
         [[1000, 986, 930, 806, 603, 328, 0]]
     """
     ring = torch.arange(1, k_max + 1, device=alpha.device)
-    power = torch.where(ring <= k_dilate[:, None], alpha.double()[:, None] ** ring, 0.0)
+    powers = alpha.double()[:, None].expand(-1, k_max).cumprod(1)  # `**` rounds otherwise elsewhere in a batch
+    power = powers * (ring <= k_dilate[:, None])
     inner = power if profile == "geometric" else 1 - (1 - power).flip(1).cumprod(1).flip(1)
     one = torch.ones_like(alpha, dtype=torch.float64)[:, None]
     return torch.cat([one, inner, torch.zeros_like(one)], dim=1)
@@ -209,8 +210,7 @@ def _soften_boxes(lesion: Tensor, steps: Steps, footprint: str | Tensor, profile
         origin, box = torch.zeros_like(origin), shape
     fresh = steps.alpha.new_empty if box == shape else steps.alpha.new_zeros
     frame = fresh(lesion.shape, dtype=_weight_dtype(steps.alpha))
-    # Counting goes over the same bytes again and again, and fresh memory costs more than arithmetic: so a few samples
-    # at a time, that stay in the cache.
+    # Counting goes over the same bytes again and again: a few samples at a time, that stay in the cache.
     pixels = math.prod(box)
     for rows in _slices(lesion.shape[0], LANES * max(1, _CACHE_PIXELS // pixels)):
         part = take_window(lesion[rows], origin[rows], box)

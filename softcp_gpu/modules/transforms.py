@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from softcp_gpu import checks
 from softcp_gpu.functional.execution import without_autocast
-from softcp_gpu.functional.intensity import kernel_radius
-from softcp_gpu.functional.pipeline import IMAGE_NOISE, OBJECT_NOISE
+from softcp_gpu.functional.intensity import IMAGE_NOISE, OBJECT_NOISE, kernel_radius
 from softcp_gpu.functional.transforms import crop_and_resize, transform_image, transform_object
 from softcp_gpu.sampling import (
     INTENSITY_OPS,

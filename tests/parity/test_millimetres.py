@@ -134,7 +134,7 @@ def test_each_sample_has_its_own_spacing():
             mask[rows],
             spacing=mm[rows],
             source_spacing=mm.roll(1, 0)[rows],
-            params=together.params.sample(i)._replace(source_index=torch.tensor([0])),
+            params=together.params.rows(slice(i, i + 1))._replace(source_index=torch.tensor([0])),
             **{name: value[rows] for name, value in given.items()},
         )
         assert torch.equal(alone.image, together.image[rows])

@@ -1,0 +1,76 @@
+"""On a CPU: which samples of a batch are computed together, and the batch that their results make."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from softcp_gpu.types import PasteParams, PlacementRecord, SoftCPOutput
+
+Rows = slice | Tensor
+
+_MOST = 16  # what calling an operation costs is spread over so many samples
+_PIXELS = 1 << 22  # of the frames of a group: beyond that the calls cost little, and their tiles leave the cache
+
+
+def groups(apply: Sequence[bool], shape: Sequence[int], *, alone: bool) -> Iterator[Rows]:
+    """Rows of the samples that are computed together: those that p has drawn, and the others.
+
+    Args:
+        apply: of each sample, whether p has drawn it.
+        shape: n lengths of the frame.
+        alone: every sample by itself.
+
+    Example:
+        >>> list(groups([True, True, False, True], (8, 8), alone=False))
+        [tensor([0, 1, 3]), slice(2, 3, None)]
+        >>> list(groups([True, False, True], (8, 8), alone=True))
+        [slice(0, 1, None), slice(2, 3, None), slice(1, 2, None)]
+    """
+    most = 1 if alone else max(1, min(_MOST, _PIXELS // math.prod(shape)))
+    for drawn in (True, False):
+        numbers = [i for i, on in enumerate(apply) if on == drawn]
+        for k in range(0, len(numbers), most):
+            yield rows_of(numbers[k : k + most])
+
+
+def rows_of(numbers: Sequence[int]) -> Rows:
+    """An index of these rows; of neighbours one that copies nothing.
+
+    Example:
+        >>> rows_of([2, 3, 4]), rows_of([4, 2])
+        (slice(2, 5, None), tensor([4, 2]))
+    """
+    first = numbers[0]
+    return (
+        slice(first, first + len(numbers))
+        if [*numbers] == [*range(first, first + len(numbers))]
+        else torch.tensor(numbers)
+    )
+
+
+class Joined:
+    """The outputs of groups as one, each written where it belongs before the next is made."""
+
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
+        self.fields: list[Tensor] = []  # image, mask, soft mask, status and the placement's
+
+    def add(self, rows: Rows, out: SoftCPOutput) -> None:
+        """Takes over the samples of a group."""
+        fields = (out.image, out.mask, out.soft_mask, out.status, *out.placement)
+        if len(out.status) == self.batch:  # all in one group
+            self.fields = [*fields]
+            return
+        if not self.fields:
+            self.fields = [field.new_empty((self.batch, *field.shape[1:])) for field in fields]
+        for whole, field in zip(self.fields, fields, strict=True):
+            whole[rows] = field
+
+    def output(self, params: PasteParams) -> SoftCPOutput:
+        """The whole batch."""
+        image, mask, soft_mask, status, *placement = self.fields
+        return SoftCPOutput(image, mask, soft_mask, PlacementRecord(*placement), status, params)
