@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.report import BEGIN, END
 from benchmarks.training import arms, compare, data, figures, presets, record, report, tuning
+from softcp_gpu.choices import PRESETS
 
 PATIENTS = [f"patient {i // 3}" for i in range(120)]
 MACHINE = {"softcp_gpu": "0", "cpu": "c", "cores": 1, "system": "s", "python": "3", "torch": "2", "threads": 1}
@@ -134,11 +135,12 @@ def test_report_has_the_numbers_of_its_results_and_names_what_is_missing(tmp_pat
     text = readme.read_text("utf-8")
     assert text.startswith("before")
     assert text.endswith("after\n")
-    assert "| LGG | cpu | 50.0 (50.0 to 50.0), n 3 | not measured | not measured | 52.0 (49.5 to 54.5), n 3 |" in text
+    rivals = " not measured |" * 3
+    assert f"| LGG | cpu | epochs | 50.0 (50.0 to 50.0), n 3 |{rivals} 52.0 (49.5 to 54.5), n 3 |" in text
     assert "| 43.21 / 54.76 / 56.63 |" in text
     assert "| softcp - real | +2.0 (-0.5 to +4.5) | 3 | 0.074 | 0.074 |" in text
     assert "| Real | 30.0 (30.0 to 30.0), n 2 | 50.0 (50.0 to 50.0), n 3 |" in text
-    assert "| BUSI | paper | not measured |" in text
+    assert "| BUSI | paper | epochs | not measured |" in text
     assert "(results/cpu-lgg-epochs-shares.svg)" in text
     assert (tmp_path / "results" / "cpu-lgg-epochs-shares.svg").read_text("utf-8").count("Real") == 1
 
@@ -168,6 +170,7 @@ def test_all_results_of_the_repository_are_complete_and_its_settings_are_those_t
         found = [record.read(path) for path in (folder / preset / name / "tune").glob("*.json")]
         chosen[preset, name] = tuning.choices(found)[0].soft
     assert {key: dict(soft) for key, soft in presets.TUNED.items()} == chosen
+    assert {name: arms.config_of("softcp", "cpu", name) for _, name in chosen} == dict(PRESETS)
 
 
 def test_results_are_written_whole_and_readable(tmp_path):

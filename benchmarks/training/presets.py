@@ -48,8 +48,14 @@ BOUNDS: Mapping[str, Any] = MappingProxyType({"min_region_overlap": 1.0, "max_le
 DEFAULT: Mapping[str, Any] = MappingProxyType({"alpha": 0.7, "k_erode": 1, "k_dilate": "auto", "most_scale": 1.25})
 """Settings that depend on the data. `most_scale` is every arm's: lesions are scaled by 1 / most_scale to most_scale."""
 
-TUNED: Mapping[tuple[str, str], Mapping[str, Any]] = MappingProxyType({})
-"""Settings by (preset, data set) where `tune` chose others than the default; steps count pixels of `size`."""
+TUNED: Mapping[tuple[str, str], Mapping[str, Any]] = MappingProxyType(
+    {
+        ("cpu", "lgg"): {**DEFAULT, "k_erode": 0},
+        ("cpu", "kvasir"): {**DEFAULT, "k_dilate": 2},
+        ("cpu", "busi"): {**DEFAULT, "most_scale": 2.0},
+    }
+)
+"""What `tune` chose, by (preset, data set); steps count pixels of `size`."""
 
 _OTHERS = ({}, {"alpha": 0.5}, {"alpha": 0.8}, {"k_erode": 0}, {"k_erode": 2}, {"k_dilate": 2}, {"most_scale": 2.0})
 GRID: tuple[Mapping[str, Any], ...] = tuple(MappingProxyType({**DEFAULT, **other}) for other in _OTHERS)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from softcp_gpu.choices import BLENDS, ENGINES, FORMATS
+from softcp_gpu.choices import BLENDS, ENGINES, FORMATS, PRESETS
 from softcp_gpu.commands.app import (
     Data,
     Fold,
@@ -52,6 +52,12 @@ def synthesize_command(
     device: Annotated[str, typer.Option(help="cpu, cuda, ..., or auto: CUDA if there is one.")] = "auto",
     config: Annotated[
         Path | None, typer.Option(help="TOML or JSON file with keywords of SoftCP.", show_default=False)
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help=f"{', '.join(PRESETS)}: keywords chosen on that data set, which --config refines.", show_default=False
+        ),
     ] = None,
     blend: Annotated[
         str | None,
@@ -98,7 +104,7 @@ def synthesize_command(
             count=count,
             seed=seed,
             device=device,
-            config=read_config(config, blend),
+            config=read_config(config, blend, preset),
             split=split,
             fold=fold,
             region=region,

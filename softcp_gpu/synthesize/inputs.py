@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from softcp_gpu import checks, phantoms
+from softcp_gpu.choices import PRESETS
 from softcp_gpu.data import LAYOUTS, Case, Grid, Volume, manifest, write_image, write_mask, write_volume
 from softcp_gpu.data.volume_io import check_simple_itk
 
@@ -17,17 +18,21 @@ _HU_AIR, _HU_RANGE = -1000, 1500  # of a phantom, whose values are about in [0, 
 _TRANSFORMS = ("object_transform", "background_transform", "image_transform")
 
 
-def read_config(path: Path | None, blend: str | None = None) -> dict[str, Any]:
+def read_config(path: Path | None, blend: str | None = None, preset: str | None = None) -> dict[str, Any]:
     """Keywords of SoftCP from a TOML or JSON file; TOML has no null, so the word "none" turns a transform off.
 
     Args:
         path: the file, or None.
         blend: one more keyword, which the file must not contradict.
+        preset: name of the keywords that the file refines.
 
     Raises:
-        ValueError: the file cannot be read, or names another blend.
+        ValueError: the file cannot be read, or names another blend; or there is no such preset.
     """
     config = {} if path is None else _read(path)
+    if preset is not None:
+        checks.choice("preset", preset, tuple(PRESETS))
+        config = {**PRESETS[preset], **config}
     if blend is None:
         return config
     if config.get("blend", blend) != blend:

@@ -12,6 +12,7 @@ import typer
 from PIL import Image
 
 from softcp_gpu import __version__
+from softcp_gpu.choices import PRESETS
 from softcp_gpu.commands import app
 from softcp_gpu.functional.blend import BLENDS
 from softcp_gpu.synthesize.inputs import read_config
@@ -289,6 +290,14 @@ class TestBadInput:
         options = ["--count", 1, "--sheet", 0, "--config", tmp_path / "c.toml", "--blend"]
         refused("synthesize", data, out, *options, "poisson", words=["blend: expected 'hard'", "c.toml", "'poisson'"])
         assert softcp("synthesize", data, out, *options, "hard").code == 0
+
+    def test_a_preset_and_what_the_config_says_instead(self, refused, softcp, data, out, tmp_path):
+        (tmp_path / "c.toml").write_text("alpha = 0.6")
+        options = ["--count", 1, "--sheet", 0, "--config", tmp_path / "c.toml", "--preset"]
+        refused("synthesize", data, out, *options, "liver", words=["preset: expected one of 'lgg', 'kvasir', 'busi'", "'liver'"])
+        assert softcp("synthesize", data, out, *options, "lgg").code == 0
+        run = json.loads((out / "run.json").read_text())
+        assert run["arguments"]["config"] == {**PRESETS["lgg"], "alpha": 0.6}
 
     def test_folders(self, refused, data, out, tmp_path):
         (tmp_path / "empty").mkdir()
