@@ -14,7 +14,7 @@ FORMATS = ("same", "nnunet")
 LAYOUT_NAMES = ("busi", "isic", "lgg", "ph2", "kvasir", "kits2d", "pairs", "nnunet", "kits19", "brats", "volume_pairs")
 """Of data sets; `softcp_gpu.data` has the layouts themselves."""
 
-_INSIDE = {"min_region_overlap": 1.0, "max_lesion_overlap": 0, "min_visible": 1.0}
+_INSIDE = MappingProxyType({"min_region_overlap": 1.0, "max_lesion_overlap": 0, "min_visible": 1.0})
 PRESETS = MappingProxyType(
     {
         "lgg": {**_INSIDE, "object_transform": {"scale": [0.8, 1.25]}, "alpha": 0.7, "k_erode": 0, "k_dilate": "auto"},

@@ -294,7 +294,8 @@ class TestBadInput:
     def test_a_preset_and_what_the_config_says_instead(self, refused, softcp, data, out, tmp_path):
         (tmp_path / "c.toml").write_text("alpha = 0.6")
         options = ["--count", 1, "--sheet", 0, "--config", tmp_path / "c.toml", "--preset"]
-        refused("synthesize", data, out, *options, "liver", words=["preset: expected one of 'lgg', 'kvasir', 'busi'", "'liver'"])
+        words = ["preset: expected one of 'lgg', 'kvasir', 'busi'", "'liver'"]
+        refused("synthesize", data, out, *options, "liver", words=words)
         assert softcp("synthesize", data, out, *options, "lgg").code == 0
         run = json.loads((out / "run.json").read_text())
         assert run["arguments"]["config"] == {**PRESETS["lgg"], "alpha": 0.6}
