@@ -22,10 +22,11 @@ import torch
 from torch import Tensor
 
 from benchmarks import cases, common, schema, volumes
-from softcp_gpu import SoftCP
+from softcp_gpu import SoftCP, kernels
 from softcp_gpu.functional import soft_cp, soft_mask
 
 COMPILED = f"{common.OURS}, compiled"
+KERNELS = f"{common.OURS}, Triton kernels"
 DRAWN = f"{common.OURS}, params drawn in the call"
 KORNIA = "kornia, RandomTransplantation (far less work)"
 
@@ -41,6 +42,8 @@ def jobs(device: str, sizes: list[int], backend: str) -> Iterator[Job]:
         yield from _forward(case, device, backend)
     for scan in volumes.SCANS if max(sizes) >= max(cases.SIZES) else ():
         yield "one scan", f"{common.OURS}, {scan}", volumes.bytes_floor(scan), lambda scan=scan: _scan(scan, device)
+    if device == "cuda" and kernels.INSTALLED:
+        yield from _kernels(chosen)
     for case in chosen:
         yield _soft_mask(case, device, COMPILED, _compiler(backend))
     for case in chosen:
@@ -50,6 +53,24 @@ def jobs(device: str, sizes: list[int], backend: str) -> Iterator[Job]:
 
 def _compiler(backend: str) -> Callable[[Callable], Callable]:
     return lambda f: torch.compile(f, fullgraph=True, dynamic=False, backend=backend)
+
+
+def _kernels(chosen: list[cases.Case]) -> Iterator[Job]:
+    """Soft mask and forward again, with Triton kernels."""
+    for case in chosen:
+        yield _soft_mask(case, "cuda", KERNELS, _with_kernels)
+    for case in chosen:
+        for name in cases.FORWARD:
+            group, floor = f"forward, {name}, {case}", cases.forward_bytes(case)
+            yield group, KERNELS, floor, lambda case=case, name=name: _on_device(case, name, "cuda", _with_kernels)
+
+
+def _with_kernels(f: Callable) -> Callable:
+    def run(*inputs: Any) -> Any:
+        with kernels.use("on"):
+            return f(*inputs)
+
+    return run
 
 
 def _soft_mask(case: cases.Case, device: str, who: str, wrap: Callable) -> Job:

@@ -4,7 +4,8 @@
 #     benchmarks/gpu_suite.sh OUT
 #
 # OUT gets parity.xml, parity.log and cuda.json; nothing is timed if parity fails.
-# Needs torch, kornia, numpy and pytest (PYTHONPATH may hold them); the package is taken from this repository.
+# Needs torch, kornia, numpy and pytest (PYTHONPATH may hold them); the package is taken from this repository. Without
+# triton, which torch for CUDA brings along, the kernels are left out.
 # PYTHON=python3 is the interpreter. DEVICE=cpu tries the script itself; ARGS is passed on to bench_cuda.py.
 # Exit status: 0 done, 2 wrong use, 3 no GPU, 4 a package is missing, 5 parity failed, 6 some times are missing.
 set -u

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from softcp_gpu import functional, phantoms
+    from softcp_gpu import functional, kernels, phantoms
     from softcp_gpu.collate import SoftCPCollate
     from softcp_gpu.modules import ImageTransform, LesionBank, ObjectTransform, Placement, SoftCP, SoftMask
     from softcp_gpu.types import LesionCrop, PasteParams, PlacementRecord, SoftCPOutput, Status
@@ -27,6 +27,7 @@ __all__ = [
     "Status",
     "__version__",
     "functional",
+    "kernels",
     "phantoms",
 ]
 

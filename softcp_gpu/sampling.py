@@ -16,7 +16,7 @@ from torch import Tensor
 
 from softcp_gpu import checks
 from softcp_gpu.functional.counter_rng import hash64, uniform, uniforms
-from softcp_gpu.functional.soft_mask import auto_k_dilate
+from softcp_gpu.functional.table import auto_k_dilate
 from softcp_gpu.types import ImageParams, IntensityParams, ObjectParams, PasteParams, RigidParams
 
 CANDIDATES = 16

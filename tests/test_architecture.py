@@ -26,7 +26,7 @@ MAY_IMPORT = {  # part -> the parts that it may import besides itself
     "data": BASE | {"choices"},
     "synthesize": BASE | {"choices", "functional", "modules", "data", "sampling", "phantoms"},
     "integrations": BASE | {"modules", "functional", "data"},
-    "__init__": BASE | {"modules", "functional", "sampling", "phantoms", "collate"},
+    "__init__": BASE | {"modules", "kernels", "functional", "sampling", "phantoms", "collate"},
 }
 MAY_IMPORT["cli"] = MAY_IMPORT["commands"] = {"", "commands", *MAY_IMPORT}  # "" is the package itself
 ONLY_IN = {"cv2": {"reference", "data"}, "typer": {"commands"}, "triton": {"kernels"}}
@@ -41,7 +41,19 @@ DRAWS = re.compile(
 )
 MUTABLE = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp)
 MUTABLE_CALLS = {"list", "dict", "set", "bytearray", "defaultdict", "deque", "Counter", "OrderedDict"}
-OPTIONAL = {"SimpleITK", "cv2", "imagehash", "jinja2", "jsonschema", "matplotlib", "ray", "rich", "scipy", "typer"}
+OPTIONAL = {
+    "SimpleITK",
+    "cv2",
+    "imagehash",
+    "jinja2",
+    "jsonschema",
+    "matplotlib",
+    "ray",
+    "rich",
+    "scipy",
+    "triton",
+    "typer",
+}
 
 
 def part_of(path):

@@ -23,6 +23,7 @@ NAMES = {
     "Status",
     "__version__",
     "functional",
+    "kernels",
     "phantoms",
 }
 FUNCTIONS = {

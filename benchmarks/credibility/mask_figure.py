@@ -13,7 +13,8 @@ from torch import Tensor
 
 from benchmarks.credibility.pastes import ALPHA, K_ERODE
 from softcp_gpu import phantoms
-from softcp_gpu.functional.soft_mask import auto_k_dilate, soft_mask
+from softcp_gpu.functional.soft_mask import soft_mask
+from softcp_gpu.functional.table import auto_k_dilate
 
 COLOURS = "viridis"
 _VIEW = {"elev": 38, "azim": -58}

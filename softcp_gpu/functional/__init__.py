@@ -16,7 +16,8 @@ from softcp_gpu.functional.paste import hard_union, match_rim, soft_copy, soft_p
 from softcp_gpu.functional.pipeline import soft_cp
 from softcp_gpu.functional.placement import draw_offset, legal_offsets
 from softcp_gpu.functional.poisson import seamless
-from softcp_gpu.functional.soft_mask import auto_k_dilate, soft_mask, soft_mask_table
+from softcp_gpu.functional.soft_mask import soft_mask
+from softcp_gpu.functional.table import auto_k_dilate, soft_mask_table
 
 __all__ = [
     "about",

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from softcp_gpu.functional import execution
+from softcp_gpu.functional import execution, fused
 from softcp_gpu.functional.carve import carve, most_depth_px
 from softcp_gpu.functional.geometry import warp
 from softcp_gpu.functional.inputs import Inputs
@@ -34,6 +34,7 @@ class Weight(NamedTuple):
     rim: Tensor | None  # (B, 1, *spatial) bool: the soft mask's support, for `match_rim`; None: nobody asks
     k_erode: Tensor  # (B,) int64: erosion steps really taken
     survives: Tensor  # (B,) bool: all the steps asked for left a core
+    blended: Tensor | None = None  # (B, C, *spatial): the result, where it came with the weight
 
 
 def reach_px(config: PasteConfig, steps: Steps, origin: Tensor, size: Tensor, shape: tuple[int, ...]) -> list[int]:
@@ -82,6 +83,31 @@ def blend_weight(lesion: Tensor, steps: Steps, carve_u: Tensor, config: PasteCon
     if config.blend == "carvemix":
         soft = carve(lesion, carve_u, steps.spacing and steps.spacing.mm).float()
     return Weight(soft, rim, taken, taken == 0)
+
+
+def blends_at_once(lesion: Tensor, steps: Steps, config: PasteConfig) -> bool:
+    """Whether `blend_at_once` does it: kernels run, and nothing is to be done between weight and paste."""
+    return config.blend in SOFTENED and config.match == "none" and fused.softens(lesion, steps, config.footprint)
+
+
+def blend_at_once(
+    lesion: Tensor, steps: Steps, source_image: Tensor, image: Tensor, allowed: Tensor, config: PasteConfig
+) -> Weight:
+    """`blend_weight`, then `soft_paste` where it is allowed.
+
+    Args:
+        lesion, steps, config: as `blend_weight`.
+        source_image, image: (B, C, *spatial), as `soft_paste`; the first float32 or float64.
+        allowed: (B,) bool; elsewhere S = 0.
+
+    Returns:
+        S in the dtype of `source_image`, and the result.
+    """
+    profile = "geometric" if config.blend == "softcp-geometric" else "softcp"
+    blended, soft, rings = fused.soften_and_paste(
+        lesion, steps, source_image, image, allowed, config.footprint, profile, config.on_small
+    )
+    return Weight(soft, None, rings.k_erode, rings.survives, blended)
 
 
 def blend_source(source_image: Tensor, image: Tensor, lesion: Tensor, config: PasteConfig) -> Tensor:

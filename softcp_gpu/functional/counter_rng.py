@@ -71,6 +71,20 @@ def uniforms(seed: Tensor, *streams: tuple[int, int]) -> tuple[Tensor, ...]:
     return (_shift64(bits, 11).to(torch.float64) * 2.0**-53).split([count for _, count in streams], dim=1)
 
 
+def field_keys(seed: Tensor, stream: Tensor) -> Tensor:
+    """The two numbers that a `normal_field` mixes into its hashes.
+
+    Args:
+        seed: int64.
+        stream: int64, broadcast with it.
+
+    Returns:
+        (..., 2) int32.
+    """
+    key = hash64(hash64(seed, torch.zeros_like(seed)), (stream << 32) + 1)
+    return torch.stack([key >> 32, ((key & 0xFFFFFFFF) ^ 0x80000000) - 0x80000000], -1).to(torch.int32)
+
+
 def normal_field(seed: Tensor, stream: int, index: Tensor, channels: int, dtype: torch.dtype) -> Tensor:
     """Standard normal noise addressed by pixel, so that a part of a field equals that part of the whole.
 
@@ -88,9 +102,7 @@ def normal_field(seed: Tensor, stream: int, index: Tensor, channels: int, dtype:
         (B, channels, *spatial).
     """
     ones = (1,) * (index.ndim - 1)
-    key = hash64(hash64(seed, torch.zeros_like(seed)), torch.full_like(seed, (stream << 32) + 1))
-    first = (key >> 32).to(torch.int32).view(-1, 1, *ones)
-    second = (((key & 0xFFFFFFFF) ^ 0x80000000) - 0x80000000).to(torch.int32).view(-1, 1, *ones)
+    first, second = (key.view(-1, 1, *ones) for key in field_keys(seed, torch.full_like(seed, stream)).unbind(-1))
     channel = torch.arange(channels, device=seed.device, dtype=torch.int32).view(1, -1, *ones)
     # In place: fresh memory costs more than the arithmetic.
     x = (index.to(torch.int32)[:, None] * channels + channel).bitwise_xor_(first)

@@ -16,6 +16,8 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor
 
+from softcp_gpu import kernels
+
 LARGE_FRAME = 1 << 22  # pixels: a frame of 2048 x 2048, or 160 x 160 x 160
 
 _LARGE: ContextVar[bool] = ContextVar("large frames are being worked on", default=False)
@@ -23,7 +25,10 @@ _LARGE: ContextVar[bool] = ContextVar("large frames are being worked on", defaul
 
 def may_read_values(x: Tensor) -> bool:
     """Whether Python may look at the values of `x`: it costs nothing, or less than to work on whole frames."""
-    return not torch.compiler.is_compiling() and (x.device.type == "cpu" or _LARGE.get())
+    if torch.compiler.is_compiling():
+        return False
+    # Kernels that run on a CPU are being interpreted, as they would run on an accelerator.
+    return _LARGE.get() or (x.device.type == "cpu" and not kernels.run_on(x))
 
 
 def frames_of(shape: Sequence[int]) -> AbstractContextManager[None]:

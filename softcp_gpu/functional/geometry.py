@@ -138,27 +138,36 @@ def warp(
         [1.0, 1.5, 2.5]
     """
     size = tuple(x.shape[2:]) if size is None else size
-    inverse = torch.linalg.inv_ex(matrix.double(), check_errors=False).inverse[:, : x.ndim - 2]
-    return (_sample_linear if mode == "linear" else _sample_nearest)(x, inverse, origin, size)
+    return (_sample_linear if mode == "linear" else _sample_nearest)(x, matrix, origin, size)
 
 
-def _sample_linear(x: Tensor, inverse: Tensor, origin: Tensor | None, size: tuple[int, ...]) -> Tensor:
-    # In units of half a frame from its middle (what grid_sample reads): near 0, where floats are finest.
+def sampling_affine(x: Tensor, matrix: Tensor) -> Tensor:
+    """From pixels of the output to where `x` is sampled, (B, n, n + 1) float64, for the matrix of a `warp`.
+
+    In units of half a frame from its middle (what grid_sample reads): near 0, where floats are finest.
+    """
     half = constants([length / 2 for length in x.shape[2:]], x, torch.float64)
-    scaled = inverse / half[:, None]
-    scaled = torch.cat([scaled[..., :-1], scaled[..., -1:] + (0.5 / half - 1)[:, None]], -1)
+    scaled = _inverse(x, matrix) / half[:, None]
+    return torch.cat([scaled[..., :-1], scaled[..., -1:] + (0.5 / half - 1)[:, None]], -1)
+
+
+def _inverse(x: Tensor, matrix: Tensor) -> Tensor:
+    return torch.linalg.inv_ex(matrix.double(), check_errors=False).inverse[:, : x.ndim - 2]
+
+
+def _sample_linear(x: Tensor, matrix: Tensor, origin: Tensor | None, size: tuple[int, ...]) -> Tensor:
     # Integers of up to 24 bits are exact in float32.
     work = torch.float64 if x.dtype in (torch.float64, torch.int32, torch.int64) else torch.float32
-    grid = torch.stack(_coordinates(scaled.to(work), origin, size)[::-1], -1)
+    grid = torch.stack(_coordinates(sampling_affine(x, matrix).to(work), origin, size)[::-1], -1)
     sampled = F.grid_sample(x.to(work), grid, mode="bilinear", padding_mode="border", align_corners=False)
     return sampled.to(x.dtype)
 
 
-def _sample_nearest(x: Tensor, inverse: Tensor, origin: Tensor | None, size: tuple[int, ...]) -> Tensor:
+def _sample_nearest(x: Tensor, matrix: Tensor, origin: Tensor | None, size: tuple[int, ...]) -> Tensor:
     # Indices, so that labels of any type stay what they are, and a scan is read where it is looked at.
     index = torch.zeros((1,) * (len(size) + 1), dtype=torch.int64, device=x.device)
     inside = torch.ones_like(index, dtype=torch.bool)
-    for line, length in zip(_coordinates(inverse, origin, size), x.shape[2:], strict=True):
+    for line, length in zip(_coordinates(_inverse(x, matrix), origin, size), x.shape[2:], strict=True):
         place = line.round().to(torch.int64)
         inside = inside & (place >= 0) & (place < length)
         index = index * length + place.clamp(0, length - 1)

@@ -161,7 +161,7 @@ def apply_intensity(
         noise = partial(_noise_rows, sigma, low, high, seed, stream + slot, index)
         image = where_active(g != 1, image, partial(_gamma_rows, g, low, high))
         image = where_active(sigma > 0, image, noise)
-        image = where_active(blur > 0, image, partial(_blur_rows, blur, radius))
+        image = where_active(blur > 0, image, partial(blur_rows, blur, radius))
     return image
 
 
@@ -178,7 +178,8 @@ def _noise_rows(
     return gaussian_noise(x, rows(sigma), rows(low), rows(high), rows(seed), stream, rows(index))
 
 
-def _blur_rows(sigma_px: Tensor, radius: int, x: Tensor, rows: Rows) -> Tensor:
+def blur_rows(sigma_px: Tensor, radius: int, x: Tensor, rows: Rows) -> Tensor:
+    """`gaussian_blur` of some samples, for `where_active`."""
     # Samples that are not blurred are computed too where values may not be read; 0 would divide by zero.
     return gaussian_blur(x, rows(sigma_px).clamp(min=1e-3), radius)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from softcp_gpu.functional import execution
-from softcp_gpu.functional.blend import blend_source, blend_weight, source_labels
+from softcp_gpu.functional.blend import blend_at_once, blend_source, blend_weight, blends_at_once, source_labels
 from softcp_gpu.functional.groups import Joined, groups, rows_of
 from softcp_gpu.functional.inputs import Inputs, Physical
 from softcp_gpu.functional.intensity import BACKGROUND_NOISE, IMAGE_NOISE
@@ -124,7 +124,11 @@ def _paste(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutput:
     source = source_tile(x, lesion, origin, corner, tile, steps, params, config)
     background, old = take_window(x.image, corner, tile), take_window(x.mask, corner, tile)
 
-    weight = blend_weight(hard, steps, params.carve_u, config)
+    if blends_at_once(hard, steps, config):
+        allowed = _status(params.apply, lesion, legal & lesion.whole, torch.zeros_like(legal)) == Status.PASTED.value
+        weight = blend_at_once(hard, steps, source, background, allowed, config)
+    else:
+        weight = blend_weight(hard, steps, params.carve_u, config)
     gone = torch.zeros_like(legal) if config.on_small == "shrink" else ~weight.survives
     status = _status(params.apply, lesion, legal & lesion.whole, gone)
     pasted = status == Status.PASTED.value
@@ -139,9 +143,10 @@ def _paste(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutput:
         labels, there = source_labels(x, lesion, labels, offset, corner, tile, config)
         soft = soft * there
         shown = soft > 0
+    blended = soft_paste(background, source, soft) if weight.blended is None else weight.blended
     record = PlacementRecord(offset, lesion.area, *counts, weight.k_erode)
     return SoftCPOutput(
-        put_window(x.image, soft_paste(background, source, soft), corner),
+        put_window(x.image, blended, corner),
         put_window(x.mask, hard_union(old, labels, shown), corner),
         place_window(soft, corner, shape),
         PlacementRecord(*(field * _column(pasted, field) for field in record)),

@@ -14,60 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from softcp_gpu import checks
-from softcp_gpu.functional import execution
+from softcp_gpu.functional import execution, fused
 from softcp_gpu.functional.morphology import LANES
 from softcp_gpu.functional.rings import Rings, ring_count, ring_count_mm
+from softcp_gpu.functional.table import auto_k_dilate, soft_mask_table, weight_dtype
 from softcp_gpu.functional.windows import bounding_box, surrounding_window, take_window, write_windows
 from softcp_gpu.types import Spacing
 
-AUTO_TAIL = 0.05 * (1 + 1e-5)  # an alpha whose power is 0.05 needs no further step because it is rounded
 _CACHE_PIXELS = 1 << 20
-
-
-def auto_k_dilate(alpha: float | Tensor) -> int | Tensor:
-    """The least number of dilation steps after which the outermost ring weighs at most 0.05.
-
-    Args:
-        alpha: softening coefficient in (0, 1), a number or (B,).
-
-    Returns:
-        The least k with alpha**k <= 0.05, an int or (B,) int64.
-
-    Example:
-        >>> [auto_k_dilate(alpha) for alpha in (0.5, 0.7, 0.8, 0.9)]
-        [5, 9, 14, 29]
-    """
-    if isinstance(alpha, Tensor):
-        steps = math.log(AUTO_TAIL) / alpha.detach().double().log()
-        return steps.ceil().to(torch.int64)
-    return math.ceil(math.log(AUTO_TAIL) / math.log(alpha))
-
-
-def soft_mask_table(alpha: Tensor, k_dilate: Tensor, k_max: int, profile: str = "softcp") -> Tensor:
-    """S as a function of the ring index d, the closed form of the paper's loop.
-
-    `softcp`: S(d) = 1 - prod over j = d .. k_dilate of (1 - alpha**j). `geometric`: S(d) = alpha**d. Both are 1 at
-    d = 0 and 0 beyond k_dilate.
-
-    Args:
-        alpha: (B,) floating in (0, 1); gradients flow.
-        k_dilate: (B,) int64, at most `k_max`.
-        k_max: the largest number of dilation steps.
-        profile: "softcp" or "geometric".
-
-    Returns:
-        (B, k_max + 2), S at d = 0 .. k_max + 1, in float64.
-
-    Example:
-        >>> soft_mask_table(torch.tensor([0.8]), torch.tensor([5]), 5).mul(1000).round().int().tolist()
-        [[1000, 986, 930, 806, 603, 328, 0]]
-    """
-    ring = torch.arange(1, k_max + 1, device=alpha.device)
-    powers = alpha.double()[:, None].expand(-1, k_max).cumprod(1)  # `**` rounds otherwise elsewhere in a batch
-    power = powers * (ring <= k_dilate[:, None])
-    inner = power if profile == "geometric" else 1 - (1 - power).flip(1).cumprod(1).flip(1)
-    one = torch.ones_like(alpha, dtype=torch.float64)[:, None]
-    return torch.cat([one, inner, torch.zeros_like(one)], dim=1)
 
 
 def soft_mask(
@@ -164,6 +118,8 @@ def rim_reach_px(k_dilate: int, spacing: Spacing | None, axes: int) -> list[int]
 
 def soften(lesion: Tensor, steps: Steps, footprint: str | Tensor, profile: str, on_small: str) -> tuple[Tensor, Rings]:
     """`soft_mask` on checked tensors, over the whole of each frame: ring count, then table."""
+    if not isinstance(footprint, Tensor) and fused.softens(lesion, steps, footprint):
+        return fused.soften(lesion, steps, footprint, profile, on_small)
     rings, table = _rings_and_weights(lesion, steps, footprint, profile, on_small)
     return _look_up(table, rings.level.flatten(1)).reshape(lesion.shape), rings
 
@@ -177,7 +133,7 @@ def _rings_and_weights(
     else:
         rings = ring_count_mm(lesion, steps.k_erode, steps.erode_max, steps.k_max, steps.spacing)
     table = soft_mask_table(steps.alpha, steps.k_dilate, steps.k_max, profile).flip(1)
-    table = table.to(_weight_dtype(steps.alpha))
+    table = table.to(weight_dtype(steps.alpha))
     return rings, table * rings.survives[:, None] if on_small == "skip" else table
 
 
@@ -209,11 +165,15 @@ def _soften_boxes(lesion: Tensor, steps: Steps, footprint: str | Tensor, profile
     if 3 * math.prod(box) > 2 * math.prod(shape):  # to fill the rest with zeros would cost more than to count there
         origin, box = torch.zeros_like(origin), shape
     fresh = steps.alpha.new_empty if box == shape else steps.alpha.new_zeros
-    frame = fresh(lesion.shape, dtype=_weight_dtype(steps.alpha))
+    frame = fresh(lesion.shape, dtype=weight_dtype(steps.alpha))
     # Counting goes over the same bytes again and again: a few samples at a time, that stay in the cache.
     pixels = math.prod(box)
     for rows in _slices(lesion.shape[0], LANES * max(1, _CACHE_PIXELS // pixels)):
         part = take_window(lesion[rows], origin[rows], box)
+        if fused.softens(part, steps, footprint):
+            soft = soften(part, steps.rows(rows), footprint, profile, on_small)[0]
+            write_windows(frame[rows], soft, origin[rows])
+            continue
         rings, table = _rings_and_weights(part, steps.rows(rows), footprint, profile, on_small)
         for few in _slices(len(part), max(1, _CACHE_PIXELS // pixels)):
             target = frame[rows][few]
@@ -226,10 +186,6 @@ def _soften_boxes(lesion: Tensor, steps: Steps, footprint: str | Tensor, profile
 
 def _slices(count: int, step: int) -> list[slice]:
     return [slice(i, i + step) for i in range(0, count, step)]
-
-
-def _weight_dtype(alpha: Tensor) -> torch.dtype:
-    return torch.float64 if alpha.dtype == torch.float64 else torch.float32
 
 
 def _per_sample(value: float | Tensor, batch: int, like: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from softcp_gpu.functional import execution
 from softcp_gpu.functional.blend import reach_px
+from softcp_gpu.functional.fused_warp import warp_and_transform, warps
 from softcp_gpu.functional.geometry import warp
 from softcp_gpu.functional.inputs import Inputs
 from softcp_gpu.functional.intensity import OBJECT_NOISE, apply_intensity, is_active
@@ -75,12 +76,16 @@ def source_tile(
     source_image, offset = x.source_image.to(execution.work_dtype(x.image)), origin - lesion.home
     if lesion.matrix is None:
         return take_window(source_image, corner - offset, tile, outside="border")
-    warped = warp(source_image, lesion.moved(offset), "linear", origin=corner, size=tile)
+    matrix = lesion.moved(offset)
     if params.object is None:
-        return warped
+        return warp(source_image, matrix, "linear", origin=corner, size=tile)
     shape, intensity = tuple(x.image.shape[2:]), params.object.intensity
-    index, _ = window_index(corner, tile, shape)
     bounds, radius = _range(x, source_image, params), config.object_blur_px
+    if warps(source_image, matrix, intensity):
+        rest = (radius, params.seed, OBJECT_NOISE)
+        return warp_and_transform(source_image, matrix, corner, tile, shape, intensity, bounds, *rest)
+    warped = warp(source_image, matrix, "linear", origin=corner, size=tile)
+    index, _ = window_index(corner, tile, shape)
     if not execution.may_read_values(warped):
         return apply_intensity(warped, intensity, bounds, radius, params.seed, OBJECT_NOISE, index)
     tiles = _own_tiles(origin, lesion.size, corner, shape, steps, params, config)

@@ -8,11 +8,12 @@ import os
 import pytest
 import torch
 
-from softcp_gpu import LesionBank, LesionCrop, SoftCP, phantoms
+from softcp_gpu import LesionBank, LesionCrop, SoftCP, kernels, phantoms
 from softcp_gpu.functional import execution, soft_cp, soft_mask
 
 DEVICE = os.environ.get("SOFTCP_TEST_DEVICE", "cuda")
 SHAPES = [(96, 80), (24, 40, 32)]
+with_kernels = pytest.mark.skipif(DEVICE != "cuda" or not kernels.INSTALLED, reason="kernels need CUDA and Triton")
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(DEVICE == "cuda" and not torch.cuda.is_available(), reason="needs CUDA"),
@@ -129,5 +130,65 @@ def test_compiles_as_one_graph():
     backend = "inductor" if DEVICE == "cuda" else "aot_eager"
     compiled = torch.compile(lambda *x: soft_cp(*x, aug.config), fullgraph=True, backend=backend)(*inputs)
     eager = soft_cp(*inputs, aug.config)
+    assert torch.equal(compiled.status, eager.status)
+    assert (compiled.image - eager.image).abs().max() <= 1e-4 * (image.max() - image.min())
+
+
+@with_kernels
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("footprint", ["full", "cross"])
+@pytest.mark.parametrize("on_small", ["shrink", "skip"])
+def test_kernels_give_the_same_soft_mask(shape, footprint, on_small):
+    _, mask, _ = phantoms.batch(4, shape)
+    mask, alpha = mask.to(DEVICE), torch.tensor([0.5, 0.6, 0.7, 0.8], device=DEVICE, requires_grad=True)
+    k_erode, k_dilate = torch.tensor([0, 1, 2, 6], device=DEVICE), torch.tensor([0, 3, 9, 5], device=DEVICE)
+    found = []
+    for choice in ("off", "on"):
+        with kernels.use(choice):
+            soft = soft_mask(mask, k_erode, k_dilate, alpha, footprint=footprint, on_small=on_small)
+        found.append((soft, *torch.autograd.grad(soft.square().sum(), alpha)))
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.allclose(found[0][1], found[1][1], rtol=1e-4)  # sums of float32 in another order
+
+
+@with_kernels
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("settings", [{}, {"match": "rim"}, {"footprint": "cross", "on_small": "skip"}])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_kernels_give_the_same_pastes(shape, settings, dtype):
+    aug = SoftCP(p=0.8, **settings)
+    image, mask, region = (x.to(DEVICE) for x in phantoms.batch(6, shape, channels=2))
+    params = aug.draw(torch.arange(6), shape, own_source=False).to(DEVICE)
+    found = []
+    for choice in ("off", "on"):
+        image = image.detach().to(dtype).requires_grad_()
+        with kernels.use(choice):
+            out = soft_cp(image, mask, region, image, mask, params, aug.config)
+        found.append((out, torch.autograd.grad(out.image.float().square().sum(), image)[0]))
+    (plain, gradient), (fused, other) = found
+    assert torch.equal(plain.status, fused.status)
+    assert torch.equal(plain.mask, fused.mask)
+    assert torch.equal(plain.soft_mask, fused.soft_mask)
+    # A product and a sum may be one instruction, rounded once; the rest is noise of that size through gamma.
+    least = 2 * torch.finfo(dtype).eps if dtype == torch.bfloat16 else 1e-4
+    assert (plain.image - fused.image).abs().max() <= least * plain.image.abs().max()
+    assert (gradient - other).abs().max() <= 10 * least * gradient.abs().max()
+
+
+@with_kernels
+def test_kernels_do_not_wait_and_compile_as_one_graph():
+    aug = SoftCP(p=0.8)
+    image, mask, region = (x.to(DEVICE) for x in phantoms.batch(4, SHAPES[0]))
+    params = aug.draw(torch.arange(4), SHAPES[0], own_source=False).to(DEVICE)
+    inputs = (image, mask, region, image, mask, params)
+    with kernels.use("on"):
+        eager = soft_cp(*inputs, aug.config)  # kernels are compiled when they first run
+        torch.cuda.synchronize()
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            soft_cp(*inputs, aug.config)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        compiled = torch.compile(lambda *x: soft_cp(*x, aug.config), fullgraph=True)(*inputs)
     assert torch.equal(compiled.status, eager.status)
     assert (compiled.image - eager.image).abs().max() <= 1e-4 * (image.max() - image.min())

@@ -1,0 +1,64 @@
+"""The lesion's image resampled and its intensities transformed by `kernels`, where they run."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from softcp_gpu import kernels
+from softcp_gpu.functional.counter_rng import field_keys
+from softcp_gpu.functional.execution import where_active
+from softcp_gpu.functional.geometry import sampling_affine
+from softcp_gpu.functional.intensity import blur_rows
+from softcp_gpu.kernels import warp_operators
+from softcp_gpu.types import IntensityParams
+
+
+def warps(source_image: Tensor, matrix: Tensor, params: IntensityParams) -> bool:
+    """Whether `warp_and_transform` does it: kernels run, and no gradient flows to anything but images."""
+    drawn = (matrix, params.gamma, params.noise_sigma)
+    asked = torch.is_grad_enabled() and any(x.requires_grad for x in drawn)
+    return kernels.run_on(source_image) and not asked
+
+
+def warp_and_transform(
+    source_image: Tensor,
+    matrix: Tensor,
+    origin: Tensor,
+    size: tuple[int, ...],
+    frame: tuple[int, ...],
+    params: IntensityParams,
+    bounds: tuple[Tensor, Tensor],
+    radius: int,
+    seed: Tensor,
+    stream: int,
+) -> Tensor:
+    """`geometry.warp`, linear, then `intensity.apply_intensity`: one pass up to each slot that may blur.
+
+    Args:
+        source_image: (B, C, *source) float32 or float64.
+        matrix: (B, n + 1, n + 1), source to frame.
+        origin, size: the window, inside the frame.
+        frame: n lengths.
+        params, bounds, radius, seed, stream: as `apply_intensity`; radius 0: no slot blurs.
+
+    Returns:
+        (B, C, *size).
+    """
+    slots = params.gamma.shape[1]
+    streams = torch.arange(stream, stream + slots, device=seed.device)
+    drawn = [x.to(source_image.dtype) for x in params[:2]]
+    keys, limits = field_keys(seed[:, None], streams), torch.stack([x.flatten(1) for x in bounds], -1)
+    image, affine = source_image, sampling_affine(source_image, matrix).to(source_image.dtype)
+    step = slots if radius == 0 else 1
+    for slot in range(0, slots, step):
+        some = slice(slot, slot + step)
+        image = warp_operators.warp_intensity(
+            image, None if slot else affine, origin, size, frame, limits, *(x[:, some] for x in (*drawn, keys))
+        )
+        if radius:
+            blur = params.blur_sigma_px[:, slot]
+            image = where_active(blur > 0, image, partial(blur_rows, blur, radius))
+    return image

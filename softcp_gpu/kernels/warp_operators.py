@@ -1,0 +1,142 @@
+"""Resampling, gamma and noise as one operator of torch, with its gradients.
+
+Triton is imported when it first runs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, library
+
+from softcp_gpu.kernels.launch import grid_of, launch
+
+BLOCK = 256  # pixels of a program: of 1024, its numbers no longer fit into the registers
+
+
+def warp_intensity(
+    source: Tensor,
+    affine: Tensor | None,
+    origin: Tensor,
+    size: Sequence[int],
+    frame: Sequence[int],
+    bounds: Tensor,
+    gamma: Tensor,
+    sigma: Tensor,
+    keys: Tensor,
+) -> Tensor:
+    """A window of the frame: the source resampled linearly, then gamma and noise of each slot.
+
+    Args:
+        source: (B, C, *source) float32 or float64.
+        affine: (B, n, n + 1) in its dtype, from pixels of the frame to units of half a source, what
+            `geometry.sampling_affine` gives; or None: the source is the window.
+        origin: (B, n) int64, first pixel of the window, which lies inside the frame.
+        size: n lengths of the window.
+        frame: n lengths of the frame: noise is addressed by pixel.
+        bounds: (B, C, 2), least and largest value of each channel, the unit of gamma and noise.
+        gamma, sigma: (B, S), 1 and 0 where nothing is to be done; no gradients flow to them, nor to `affine`.
+        keys: (B, S, 2) int32, of `counter_rng.field_keys`.
+
+    Returns:
+        (B, C, *size), the dtype of `source`. Gradients flow to source and bounds, once.
+    """
+    return _warp_intensity(source, affine, origin, list(size), list(frame), bounds, gamma, sigma, keys)
+
+
+_INPUTS = "Tensor source, Tensor? affine, Tensor origin, int[] size, int[] frame, Tensor bounds, Tensor gamma"
+_INPUTS += ", Tensor sigma, Tensor keys"
+
+
+@library.custom_op("softcp_gpu::warp_intensity", mutates_args=(), schema=f"({_INPUTS}) -> Tensor")
+def _warp_intensity(
+    source: Tensor,
+    affine: Tensor | None,
+    origin: Tensor,
+    size: Sequence[int],
+    frame: Sequence[int],
+    bounds: Tensor,
+    gamma: Tensor,
+    sigma: Tensor,
+    keys: Tensor,
+) -> Tensor:
+    out = source.new_empty((*source.shape[:2], *size))
+    _run(source, affine, origin, size, frame, bounds, gamma, sigma, keys, out)
+    return out
+
+
+@_warp_intensity.register_fake
+def _warp_intensity_like(source: Tensor, affine: Tensor | None, origin: Tensor, size: Any, *others: Any) -> Tensor:
+    return source.new_empty((*source.shape[:2], *size))
+
+
+@library.custom_op(
+    "softcp_gpu::warp_intensity_backward",
+    mutates_args=(),
+    schema=f"({_INPUTS}, Tensor grad) -> (Tensor, Tensor)",
+)
+def _backward(
+    source: Tensor,
+    affine: Tensor | None,
+    origin: Tensor,
+    size: Sequence[int],
+    frame: Sequence[int],
+    bounds: Tensor,
+    gamma: Tensor,
+    sigma: Tensor,
+    keys: Tensor,
+    grad: Tensor,
+) -> tuple[Tensor, Tensor]:
+    grad_source = source.new_zeros(source.shape)
+    blocks, _ = grid_of(source.shape[0], math.prod(size), BLOCK)
+    sums = source.new_empty((source.shape[0], blocks, source.shape[1], 2))
+    _run(source, affine, origin, size, frame, bounds, gamma, sigma, keys, grad_source, grad, sums)
+    return grad_source, sums.sum(1)
+
+
+@_backward.register_fake
+def _backward_like(
+    source: Tensor, affine: Any, origin: Any, size: Any, frame: Any, bounds: Tensor, *others: Any
+) -> Any:
+    return source.new_empty(source.shape), bounds.new_empty(bounds.shape)
+
+
+def _run(
+    source: Tensor,
+    affine: Tensor | None,
+    origin: Tensor,
+    size: Sequence[int],
+    frame: Sequence[int],
+    bounds: Tensor,
+    gamma: Tensor,
+    sigma: Tensor,
+    keys: Tensor,
+    out: Tensor,
+    grad: Tensor | None = None,
+    sums: Tensor | None = None,
+) -> None:
+    from softcp_gpu.kernels import jit_warp
+
+    axes, lead = len(size), (1,) * (3 - len(size))
+    tensors = (source, source if affine is None else affine, origin, bounds, gamma, sigma, keys, out)
+    gradients = (out if grad is None else grad, out if sums is None else sums)
+    sizes = (source.shape[1], *lead, *source.shape[2:], *lead, *size, *frame[-2:])
+    grid = grid_of(source.shape[0], math.prod(size), BLOCK)
+    flags = (gamma.shape[1], axes, affine is not None, grad is not None)
+    launch(jit_warp.warp_pass, grid, *tensors, *gradients, *sizes, *flags, BLOCK)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    source, affine, origin, ctx.size, ctx.frame, *others = inputs
+    ctx.save_for_backward(source, affine, origin, *others)
+
+
+def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    source, affine, origin, *others = ctx.saved_tensors
+    by_source, by_bounds = _backward(source, affine, origin, ctx.size, ctx.frame, *others, grad)
+    return by_source, None, None, None, None, by_bounds, None, None, None
+
+
+_warp_intensity.register_autograd(_gradients, setup_context=_keep)

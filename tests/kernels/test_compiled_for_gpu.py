@@ -1,0 +1,84 @@
+"""Every kernel compiles to machine code for a GPU, which takes no GPU.
+
+The interpreter takes more than the compiler does.
+"""
+
+import os
+
+import pytest
+
+pytest.importorskip("triton", reason="needs triton, which has wheels for Linux only")
+
+import triton
+from triton.backends.compiler import GPUTarget
+
+from softcp_gpu.kernels import jit_rings, jit_warp
+
+pytestmark = pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="Triton interprets in this process")
+
+CAPABILITY = 80
+LEVELS, STEPS = {"known": "u8", "found": "u8", "level": "u8", "possible": "i32"}, {"taken": "i64"}
+WIDE = {"known": "i16", "found": "i16", "level": "i16"}
+RINGS = {"BLOCK": 512}
+# Triton takes an integer that is 1 as a constant, and code for each of them apart.
+ONES = {"stride": 1, "channels": 1, "far": 1, "reach": 1, "length": 1}
+
+
+def images(work, image):
+    of_work = ("table", "source", "soft", "grad_soft", "grad_source", "grad_table")
+    of_work += ("affine", "bounds", "gamma", "sigma", "out", "grad_out", "grad_bounds")
+    types = {"blended": image, "image": image, "grad_blended": image, "grad_image": image}
+    return {**dict.fromkeys(of_work, work), **types, "origin": "i64", "keys": "i32"}
+
+
+CASES = [
+    *(
+        (jit_rings.distance_pass, {**LEVELS, **STEPS}, {**RINGS, "READS": reads, "CROSS": cross, "COUNTS": counts})
+        for reads in (0, 1, 2)
+        for cross, counts in ((False, False), (True, True))
+    ),
+    (jit_rings.distance_pass, {**LEVELS, **STEPS}, {**RINGS, **ONES, "READS": 2, "CROSS": False, "COUNTS": False}),
+    (jit_rings.distance_pass, {**WIDE, **STEPS}, {**RINGS, "READS": 2, "CROSS": False, "COUNTS": False}),
+    *(
+        (kernel, {**LEVELS, **STEPS, **images(work, image)}, {**RINGS, "READS": 2, "CROSS": False, "BLENDS": True})
+        for kernel in (jit_rings.last_pass, jit_rings.backward_pass)
+        for work, image in (("fp32", "fp32"), ("fp64", "fp64"), ("fp32", "fp16"), ("fp32", "bf16"))
+    ),
+    *(
+        (
+            kernel,
+            {**levels, **STEPS, **images("fp32", "fp32")},
+            {**RINGS, **more, "READS": 0, "CROSS": True, "BLENDS": False},
+        )
+        for kernel in (jit_rings.last_pass, jit_rings.backward_pass)
+        for levels, more in ((WIDE, {}), (LEVELS, ONES))
+    ),
+    *(
+        (
+            jit_warp.warp_pass,
+            images(work, work),
+            {**more, "SLOTS": slots, "AXES": axes, "WARPS": warps, "BACKWARD": backward, "BLOCK": 256},
+        )
+        for work, slots, axes, warps, backward, more in (
+            ("fp32", 2, 2, True, False, {}),
+            ("fp32", 2, 3, True, True, {}),
+            ("fp32", 1, 2, False, False, {"d0": 1, "s0": 1, "channels": 1}),
+            ("fp32", 1, 2, True, True, {"d0": 1, "s0": 1, "d1": 1, "channels": 1}),
+            ("fp64", 1, 3, False, True, {}),
+            ("fp64", 1, 2, True, False, {"d0": 1, "s0": 1, "f1": 1}),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("kernel", "types", "constants"), CASES)
+def test_compiles(kernel, types, constants, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    names = kernel.arg_names
+    constants = {name: value for name, value in constants.items() if name in names}
+    pointers = {name: f"*{kind}" for name, kind in types.items()}
+    signature = {name: "constexpr" if name in constants else pointers.get(name, "i32") for name in names}
+    source = triton.compiler.ASTSource(
+        fn=kernel, signature=signature, constexprs={(names.index(name),): value for name, value in constants.items()}
+    )
+    assert triton.compile(source, target=GPUTarget("cuda", CAPABILITY, 32)).asm["cubin"]
