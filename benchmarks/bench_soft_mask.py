@@ -8,12 +8,14 @@ from benchmarks.timing import measure
 
 
 @pytest.mark.parametrize("who", peers.SOFT_MASK)
-@pytest.mark.parametrize("case", cases.CASES, ids=str)
-def test_soft_mask(benchmark, case, who):
+@pytest.mark.parametrize("case", cases.SOFT_MASK_CASES, ids=str)
+def test_soft_mask(benchmark, record_property, case, who):
+    group = f"soft mask, {case.named(1)}"
+    record_property("what", f"{who}: {group}")
     _, mask, _ = cases.batch(case)
     run = peers.SOFT_MASK[who](mask, cases.SOFTNESS)
     assert_same(run(), peers.ours(mask, cases.SOFTNESS)())
-    measure(benchmark, run, f"soft mask, {case.named(1)}", who, cases.soft_mask_bytes(case))
+    measure(benchmark, run, group, who, cases.soft_mask_bytes(case))
 
 
 def assert_same(soft, expected):
