@@ -31,4 +31,4 @@ def time_one(benchmark, group, who, data):
             gate.assert_pasted(data.image, data.mask, *result(run()))
             measure(benchmark, run, group, who, pixels * cases.forward_bytes_each(channels))
     except ImportError as error:
-        pytest.skip(f"not measured: {error}")
+        pytest.skip(f"not measured: {error}; `make rivals` installs what stands in no other's way")

@@ -35,15 +35,24 @@ class Case(NamedTuple):
 
 
 LESIONS = ("small", "large")
-SOFT_MASK_CASES = tuple(Case(size, lesions) for lesions in LESIONS for size in ((64, 96) if QUICK else (256, 512, 1024)))
-_BATCHES = {64: (1, 2)} if QUICK else {256: (1, 16, 64), 512: (1, 16)}
-FORWARD_CASES = tuple(
-    Case(size, lesions, count)
-    for lesions in LESIONS
-    for size, counts in _BATCHES.items()
-    for count in counts
-    if lesions == "small" or count <= BATCH
-)
+
+
+def _soft_mask_cases(*sizes: int) -> tuple[Case, ...]:
+    return tuple(Case(size, lesions) for lesions in LESIONS for size in sizes)
+
+
+def _forward_cases(counts: dict[int, tuple[int, ...]]) -> tuple[Case, ...]:
+    """Batches by size; of large lesions none is above the usual one."""
+    small = [Case(size, "small", count) for size, each in counts.items() for count in each]
+    return (*small, *(case._replace(lesions="large") for case in small if case.count <= BATCH))
+
+
+FULL_SOFT_MASK_CASES = _soft_mask_cases(256, 512, 1024)
+FULL_PASTE_CASES = (Case(256, "small"), Case(512, "small"))
+FULL_FORWARD_CASES = _forward_cases({256: (1, 16, 64), 512: (1, 16)})
+SOFT_MASK_CASES = _soft_mask_cases(64, 96) if QUICK else FULL_SOFT_MASK_CASES
+FORWARD_CASES = _forward_cases({64: (1, 2)}) if QUICK else FULL_FORWARD_CASES
+PASTE_CASES = (Case(64, "small"),) if QUICK else FULL_PASTE_CASES
 RIVAL_CASES = tuple(Case(size, "small", 4 if QUICK else BATCH) for size in ((64,) if QUICK else SIZES))
 SCANS = ((2, (16, 48, 40)),) if QUICK else ((2, (48, 160, 160)),)  # samples and shape, for rivals that take volumes
 
@@ -103,6 +112,11 @@ def soft_mask_bytes(case: Case) -> int:
     return case.count * case.size**2 * soft_mask_bytes_each()
 
 
+def paste_bytes(case: Case) -> int:
+    """Read S, both images, the lesion and the label, write image and label."""
+    return case.count * case.size**2 * paste_bytes_each(CHANNELS)
+
+
 def forward_bytes(case: Case) -> int:
     """Read image, label and region, write image, label and S. The source is not counted: only its lesion is needed."""
     return case.count * case.size**2 * forward_bytes_each(CHANNELS)
@@ -127,7 +141,7 @@ def forward_bytes_each(channels: int) -> int:
 
 
 def soft_mask_operations_each(axes: int, k_erode: int, k_dilate: int) -> int:
-    """A step of a full footprint is two ORs (erosion: ANDs) an axis; each dilation is counted; one look-up at the end."""
+    """A step of a full footprint is two ORs (erosion: ANDs) an axis; each dilation is counted; one look-up."""
     return 2 * axes * (k_erode + k_dilate) + k_dilate + 1
 
 

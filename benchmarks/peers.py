@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks import cases
 from benchmarks.common import OURS
 from benchmarks.rivals import names
 from benchmarks.rivals.registry import sample_params
@@ -81,6 +82,31 @@ def _table(k_dilate: int, alpha: float) -> np.ndarray:
     table = np.ones(256, np.float32)
     table[: k_dilate + 1] = [0, *(1 - outside)]
     return table
+
+
+def soft_pastes(case: cases.Case) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    """Equations 1 and 2 on whole frames, the source being the batch in another order: ours, and the reference's loop.
+
+    Each gives images, channels last, and labels.
+    """
+    image, mask, _ = cases.batch(case)
+    source, lesion = image.roll(1, 0), mask.roll(1, 0)
+    soft = functional.soft_mask(lesion, **cases.SOFTNESS)
+    given = zip(_pixels(image), _images(mask), _pixels(source), _images(lesion), _images(soft), strict=True)
+    arrays = [(*one, one[3] > 0) for one in given]
+
+    def ours_run() -> Any:
+        pasted = functional.soft_paste(image, source, soft)
+        return pasted.permute(0, 2, 3, 1), functional.hard_union(mask, lesion, lesion.bool())
+
+    def loop_run() -> Any:
+        made = [
+            (reference.soft_paste(pixels, other, s), reference.hard_union(labels, others, inside))
+            for pixels, labels, other, others, s, inside in arrays
+        ]
+        return tuple(zip(*made, strict=True))
+
+    return ours_run, loop_run
 
 
 def reference_loop(

@@ -3,6 +3,7 @@
 FLOAT_LOOP = "OpenCV, the paper's loop in floats"
 LUT = "OpenCV, uint8 dilations + LUT"
 LUT_CROPPED = "OpenCV, uint8 dilations + LUT, cropped"
+PASTE_LOOP = "NumPy, reference loop"
 
 REFERENCE = "OpenCV, reference loop"
 REFERENCE_POOL = "OpenCV, reference, pool of processes"
@@ -19,8 +20,10 @@ SEGPASTE = "segpaste, CopyPasteAugmentation"
 SIMPLE = "torch, hard paste of torchvision's reference script"
 
 _DRAWN = "the draws (those of softcp_gpu are made before the clock starts)"
-_SCRIPT = "all legal places (it gives up after some tries), a record and status, replay of a sample, gradients, volumes"
-_SCIPY = "all legal places (it gives up after some tries), a record and status, gradients, work on the lesion's box alone"
+_SCRIPT = "all legal places (it gives up after some tries), a record and status, gradients, volumes"
+_SCIPY = (
+    "all legal places (it gives up after some tries), a record and status, gradients, work on the lesion's box alone"
+)
 _HARD = "a soft edge, a transform of the lesion, any rule where to paste, a status"
 _ALBUMENTATIONS = (
     "a transform of the lesion but shrinking, any rule where to paste (lesions may cover each other), context around "

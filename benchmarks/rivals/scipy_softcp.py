@@ -1,4 +1,4 @@
-"""Soft copy-paste with SciPy, as a user of MONAI writes it: a dictionary in, a dictionary out, whole arrays at each step."""
+"""Soft copy-paste with SciPy, as MONAI users write it: from a dictionary to a dictionary, whole arrays at each step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ class RandSoftCopyPasted:
     (1, *spatial). `image` and `label` come back changed.
     """
 
-    def __init__(self, k_erode: int = 1, k_dilate: int = 9, alpha: float = 0.7, min_region_overlap: float = 0.5) -> None:
+    def __init__(
+        self, k_erode: int = 1, k_dilate: int = 9, alpha: float = 0.7, min_region_overlap: float = 0.5
+    ) -> None:
         self.k_erode, self.k_dilate, self.alpha = k_erode, k_dilate, alpha
         self.min_region_overlap = min_region_overlap
         self.rng = np.random.default_rng()
@@ -97,7 +99,7 @@ class RandSoftCopyPasted:
 def shifted(x: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """The array moved by whole pixels; zeros come in."""
     out = np.zeros_like(x)
-    pairs = [(slice(max(s, 0), n + min(s, 0)), slice(max(-s, 0), n - max(s, 0))) for s, n in zip(shift, x.shape, strict=True)]
-    to, of = (tuple(side) for side in zip(*pairs, strict=True))
+    to = tuple(slice(max(s, 0), n + min(s, 0)) for s, n in zip(shift, x.shape, strict=True))
+    of = tuple(slice(max(-s, 0), n - max(s, 0)) for s, n in zip(shift, x.shape, strict=True))
     out[to] = x[of]
     return out

@@ -105,5 +105,3 @@ def _boxes(masks: Tensor) -> Tensor:
             inside = lines.nonzero()
             box[axis], box[axis + 2] = inside[0, 0], inside[-1, 0] + 1
     return boxes
-
-
