@@ -16,7 +16,8 @@
                   "medians_s": of each run                            with "runs"}],
      "command": what was run,                                       with "runs"
      "runs": how often, in fresh processes; the times of a row are those of the run in the middle    optional
-     "failed": {what: error}}                                       optional
+     "failed": {what: error},                                       optional
+     "checks": {what: "passed: ...", "failed: ..." or "not measured: ..."}}    optional, of gpu_checks.py
 
 Entries of one group were measured in one process, one after the other; only they may be compared.
 """
@@ -63,6 +64,10 @@ def check(results: Any) -> dict[str, Any]:
     check_machine(results["machine"])
     if not results["entries"]:
         raise ValueError("entries: expected at least one, found none")
+    for name in ("failed", "checks"):
+        for what, found in results.get(name, {}).items():
+            if not isinstance(found, str):
+                raise ValueError(f"{name}[{what!r}]: expected text, found {found!r}")
     runs = results.get("runs")
     if runs is not None:
         fields("results", results, {"runs": int, "command": str})

@@ -41,6 +41,8 @@ def page(results: dict[str, Any], name: str, plot: str | None) -> str:
     if found := curves.collect(results["entries"]):
         lines += ["", "## How time grows", "", curves.table(found)]
         lines += ["", f"![time over batch, image, lesion and steps]({plot})"] if plot else []
+    if "checks" in results:
+        lines += ["", "## Checks", "", *(f"* {name}: {found}" for name, found in results["checks"].items())]
     lines += ["", "## Where others are faster", "", *losses(groups)]
     lines += ["", "## Not measured", "", *missing(results)]
     return "\n".join(lines) + "\n"
