@@ -21,7 +21,7 @@ def test_the_network_keeps_the_frame_and_learns():
         loss = soft_dice_loss(net(x), mask)
         loss.backward()
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     assert net(x).shape == mask.shape
     assert losses[-1] < 0.8 * losses[0]
 
