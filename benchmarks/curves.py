@@ -124,11 +124,12 @@ def _cell(points: list[tuple[int, float]]) -> str:
 
 def draw(curves: Curves, path: Path) -> None:
     """All curves on one sheet; the same bytes for the same results."""
-    from matplotlib import rc_context
+    from matplotlib import colormaps, rc_context
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
 
     names = [who for by_who in curves.values() for who in by_who]
-    colour = {who: f"C{i % 10}" for i, who in enumerate(dict.fromkeys(names))}
+    colour = {who: colormaps["tab20"](2 * i % 20 + i // 10) for i, who in enumerate(dict.fromkeys(names))}
     with rc_context({"svg.hashsalt": "softcp", "svg.fonttype": "none"}):  # no random ids, text stays text
         figure = Figure(figsize=(14, 7.5), layout="constrained")
         grid = figure.subplots(len(OF), len(TITLES), sharey="row", squeeze=False)
@@ -138,6 +139,7 @@ def draw(curves: Curves, path: Path) -> None:
                     x, seconds = zip(*points, strict=True)
                     dashed = ":" if "stage" in who else "-"
                     axes.loglog(x, [1e3 * s for s in seconds], dashed, marker=".", color=colour[who], label=who)
+                axes.xaxis.set_minor_formatter(NullFormatter())
                 axes.set(xlabel=title, ylabel="ms" * (over == "batch"), title=of)
             shown = {line.get_label(): line for axes in axes_row for line in axes.lines}
             if shown:

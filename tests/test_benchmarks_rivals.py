@@ -127,7 +127,7 @@ def test_the_gate_refuses_what_is_not_a_paste(spoiled, message):
 
 
 def test_what_each_rival_leaves_out_is_written_down():
-    assert set(registry.PLANE) | set(registry.VOLUME) == {OURS, *names.LEAVES_OUT}
+    assert set(registry.PLANE) | set(registry.VOLUME) == {OURS, registry.ONE_THREAD, *names.LEAVES_OUT}
     assert all(names.LEAVES_OUT.values())
     assert cases.too_slow_for_the_reference(cases.Case(256, "large", 16))
     assert not cases.too_slow_for_the_reference(cases.Case(256, "small", 64))

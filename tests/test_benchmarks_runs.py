@@ -135,6 +135,28 @@ def test_clocks_see_every_stage_and_are_taken_away_again():
     assert dict(vars(stages.pipeline)) == before
 
 
+@pytest.mark.parametrize(("why", "status"), [("not measured: too slow", 0), ("wrong or broken: a lesion less", 1)])
+def test_the_runner_joins_parts_and_runs_and_fails_for_what_is_broken(why, status, monkeypatch, tmp_path):
+    def run_part(part, number, quick, folder):
+        if part == "forward":
+            return {"entries": [], "failed": {"other: g": why}}
+        return run_of(0.1 + number, who=part)
+
+    monkeypatch.setattr(runs, "run_part", run_part)
+    out = tmp_path / "out.json"
+    assert runs.main(["--out", str(out), "--parts", "forward", "copy", "soft_mask"]) == status
+    made = schema.check(json.loads(out.read_text("utf-8")))
+    assert {line["who"]: line["median_s"] for line in made["entries"]} == {"copy": 1.1, "soft_mask": 1.1}
+    assert made["failed"] == {"other: g": why}
+    assert made["command"].startswith("python -m benchmarks.runs --out ")
+
+
+def test_a_part_that_cannot_even_start_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(runs.sys, "executable", "false")
+    (name, _), *more = runs.run_part("copy", 0, True, tmp_path)["failed"].items()
+    assert (name, more) == ("all of bench_copy.py", [])
+
+
 def test_the_runner_tells_what_is_wrong_with_its_arguments():
     for wrong in ([], ["--quick", "--name", "x"], ["--name", "x", "--out", "y"]):
         with pytest.raises(SystemExit):

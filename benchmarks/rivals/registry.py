@@ -31,8 +31,9 @@ class Data(NamedTuple):
     region: Tensor  # (B, 1, *spatial) bool
 
 
-PLANE = (OURS, *(name for name in names.LEAVES_OUT if name != names.KORNIA_3D))
-VOLUME = (OURS, names.SCIPY, names.SCIPY_POOL, names.KORNIA_3D)
+ONE_THREAD = f"{OURS}, one thread"
+PLANE = (OURS, ONE_THREAD, *(name for name in names.LEAVES_OUT if name != names.KORNIA_3D))
+VOLUME = (OURS, ONE_THREAD, names.SCIPY, names.SCIPY_POOL, names.KORNIA_3D)
 
 
 @contextmanager
@@ -44,6 +45,9 @@ def prepared(who: str, data: Data) -> Iterator[tuple[Run, Callable[[Any], Result
     """
     if who == OURS:
         yield _ours(data), lambda out: out
+    elif who == ONE_THREAD:
+        with threads(1):
+            yield _ours(data), lambda out: out
     elif who in _TENSORS:
         yield _TENSORS[who](data.image, data.mask), lambda out: out
     else:
@@ -55,6 +59,17 @@ def prepared(who: str, data: Data) -> Iterator[tuple[Run, Callable[[Any], Result
                 yield run, _result
         else:
             yield loop(make_method(), batch), _result
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Torch's, for a while: on small frames threads may cost more than they give."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 _TENSORS: dict[str, Callable[[Tensor, Tensor], tensors.Run]] = {
