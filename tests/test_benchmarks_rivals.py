@@ -10,7 +10,7 @@ import torch
 
 from benchmarks import cases
 from benchmarks.common import OURS
-from benchmarks.rivals import gate, names, registry, scipy_softcp, tensors
+from benchmarks.rivals import gate, names, pool, registry, scipy_softcp, tensors
 from softcp_gpu import functional, phantoms
 
 PLANE, VOLUME = (64, 64), (16, 48, 40)
@@ -45,6 +45,18 @@ def test_a_pool_gives_what_the_loop_gives():
     given = data()
     alone, pooled = (made_by(who, given) for who in (names.SCRIPT, names.SCRIPT_POOL))
     assert all(torch.equal(one, other) for one, other in zip(alone, pooled, strict=True))
+
+
+def cannot_start():
+    raise OSError("no such library")
+
+
+def test_workers_that_cannot_start_are_told(monkeypatch):
+    monkeypatch.setattr(pool, "START_S", 3.0)
+    frames = np.zeros((2, 8, 8, 1), np.float32)
+    batch = pool.Batch(frames, np.zeros((2, 8, 8), np.uint8), np.zeros((2, 8, 8), bool), (1, 0))
+    with pytest.raises(RuntimeError, match="expected them to start"):
+        pool.SharedPool(cannot_start, batch, 1)
 
 
 def test_the_reference_does_what_ours_does():

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+START_S = 120.0
+
 
 class Sample(NamedTuple):
     """One background and the image that gives the lesion, channels last."""
@@ -72,6 +74,11 @@ class SharedPool:
         self.outputs = [Shared.like(array, context) for array in batch[:2]]
         args = (make_method, self.inputs, self.outputs, batch.source_index)
         self.pool = context.Pool(workers, _start, args)
+        try:  # a worker that cannot start is started again and again
+            self.pool.apply_async(_ready).get(START_S)
+        except multiprocessing.TimeoutError:
+            self.__exit__()
+            raise RuntimeError(f"workers: expected them to start within {START_S} s, found none that did") from None
         self.chunk = math.ceil(len(batch.image) / (4 * workers))
 
     def __call__(self) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -86,6 +93,10 @@ class SharedPool:
     def __exit__(self, *error: object) -> None:
         self.pool.terminate()
         self.pool.join()
+
+
+def _ready() -> None:
+    """Runs where a worker has started."""
 
 
 _worker: dict[str, Any] = {}  # of a worker process
