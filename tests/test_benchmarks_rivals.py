@@ -138,6 +138,14 @@ def test_the_gate_refuses_what_is_not_a_paste(spoiled, message):
         gate.assert_pasted(given.image, given.mask, *spoiled(given.image, given.mask, *made))
 
 
+@pytest.mark.parametrize("spatial", [(80, 90), (60, 64, 70)])
+def test_near_is_as_many_pixels_along_each_axis(spatial):
+    mask = torch.zeros(1, *spatial, dtype=torch.bool)
+    mask[(0, *(30,) * len(spatial))] = True
+    away = torch.stack(torch.meshgrid(*(torch.arange(length) - 30 for length in spatial), indexing="ij")).abs().amax(0)
+    assert torch.equal(gate._near(mask)[0], away <= gate.REACH_PX)
+
+
 def test_what_each_rival_leaves_out_is_written_down():
     assert set(registry.PLANE) | set(registry.VOLUME) == {OURS, registry.ONE_THREAD, *names.LEAVES_OUT}
     assert all(names.LEAVES_OUT.values())
