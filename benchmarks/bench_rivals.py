@@ -13,7 +13,7 @@ from softcp_gpu import phantoms
 def test_images(benchmark, record_property, case, who):
     group = f"copy-paste, {case}"
     record_property("what", f"{who}: {group}")
-    time_one(benchmark, group, who, registry.Data(*cases.batch(case)))
+    time_one(benchmark, group, who, registry.clamped(*cases.batch(case)))
 
 
 @pytest.mark.parametrize("who", registry.VOLUME)
@@ -21,7 +21,7 @@ def test_images(benchmark, record_property, case, who):
 def test_volumes(benchmark, record_property, count, shape, who):
     group = f"copy-paste, {count} x 1 x {' x '.join(map(str, shape))}"
     record_property("what", f"{who}: {group}")
-    time_one(benchmark, group, who, registry.Data(*phantoms.batch(count, shape)))
+    time_one(benchmark, group, who, registry.clamped(*phantoms.batch(count, shape)))
 
 
 def time_one(benchmark, group, who, data):

@@ -18,7 +18,7 @@ POOLS = [name for name in names.LEAVES_OUT if "pool" in name]
 
 
 def data(shape=PLANE, count=3):
-    return registry.Data(*phantoms.batch(count, shape, channels=3 if len(shape) == 2 else 1))
+    return registry.clamped(*phantoms.batch(count, shape, channels=3 if len(shape) == 2 else 1))
 
 
 def made_by(who, given):

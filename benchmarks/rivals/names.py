@@ -38,7 +38,7 @@ LEAVES_OUT = {
     SCIPY: _SCIPY,
     SCIPY_POOL: _SCIPY,
     ALBUMENTATIONS: f"a soft edge, {_ALBUMENTATIONS}",
-    ALBUMENTATIONS_GAUSSIAN: _ALBUMENTATIONS,
+    ALBUMENTATIONS_GAUSSIAN: f"images in other units than 0 to 1 (they are clipped), {_ALBUMENTATIONS}",
     ALBUMENTATIONS_POOL: f"a soft edge, {_ALBUMENTATIONS}",
     KORNIA: f"{_HARD}, another place than the lesion's own, a draw per sample",
     KORNIA_3D: f"{_HARD}, another place than the lesion's own, a draw per sample",

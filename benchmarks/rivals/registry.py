@@ -31,6 +31,11 @@ class Data(NamedTuple):
     region: Tensor  # (B, 1, *spatial) bool
 
 
+def clamped(image: Tensor, mask: Tensor, region: Tensor) -> Data:
+    """A batch that all may have: one of the rivals clips what lies outside 0 to 1."""
+    return Data(image.clamp(0, 1), mask, region)
+
+
 ONE_THREAD = f"{OURS}, one thread"
 PLANE = (OURS, ONE_THREAD, *(name for name in names.LEAVES_OUT if name != names.KORNIA_3D))
 VOLUME = (OURS, ONE_THREAD, names.SCIPY, names.SCIPY_POOL, names.KORNIA_3D)
