@@ -38,9 +38,9 @@ class Point(NamedTuple):
 
 
 _FULL = {
-    "batch": [Point(count=count) for count in (1, 4, 16, 64)],
+    "batch": [Point(count, size_px=256) for count in (1, 4, 16, 64)],
     "image": [Point(size_px=size) for size in (128, 256, 512, 1024)],
-    "lesion": [Point(size_px=1024, radius_px=radius) for radius in (8, 16, 32, 64, 128, 256)],
+    "lesion": [Point(radius_px=radius) for radius in (8, 16, 32, 64, 128)],
     "k_dilate": [Point(k_dilate=k) for k in (2, 4, 8, 16, 32)],
 }
 _TINY = {

@@ -6,9 +6,10 @@ import math
 import pytest
 
 pytest.importorskip("cv2", minversion="5")
-stats = pytest.importorskip("scipy.stats", reason="needs SciPy")
+pytest.importorskip("scipy.stats", reason="needs SciPy")
 
 import numpy as np
+from scipy import stats
 
 from benchmarks import cases, curves, floor, merge, report, runs, schema, stages, tables
 from softcp_gpu import SoftCP, phantoms
