@@ -5,7 +5,7 @@ ARGS   ?=
 BIN    := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check bench rivals clean
 .NOTPARALLEL:
 
 help:  ## show this list
@@ -23,11 +23,14 @@ check: .venv/installed-dev  ## lint, formatting and types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-bench: .venv/installed-bench  ## run the benchmarks
-	$(BIN)/python -m pytest benchmarks -o python_files='bench_*.py' --benchmark-only $(ARGS)
+bench: .venv/installed-bench  ## run the CPU benchmarks (ARGS='--name MACHINE' keeps the results)
+	$(BIN)/python -m benchmarks.runs $(if $(ARGS),$(ARGS),--out bench.json)
+
+rivals: .venv/installed-bench  ## install what only the benchmarks compare with, into .rivals
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --upgrade --target .rivals --requirement benchmarks/requirements-rivals.txt
 
 clean:  ## remove .venv and everything else that make made
-	rm -rf .venv demo_output build *.egg-info .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .rivals bench.json demo_output build *.egg-info .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # One stamp for each extra of pyproject.toml. Only a finished install leaves one.
 .venv/installed-%: pyproject.toml constraints.txt

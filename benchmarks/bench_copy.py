@@ -4,6 +4,8 @@ from benchmarks.common import COPY, copy_run
 from benchmarks.timing import measure
 
 
-def test_copy(benchmark):
+def test_copy(benchmark, record_property):
+    record_property("what", COPY)
     run, moved = copy_run("cpu")
+    run()
     measure(benchmark, run, COPY, "torch", moved)

@@ -2,40 +2,44 @@
 
 import numpy as np
 import pytest
-import torch
 
 from benchmarks import cases, peers
 from benchmarks.common import OURS
+from benchmarks.rivals import gate, names, tensors
+from benchmarks.rivals.registry import seeded
 from benchmarks.timing import measure
 from softcp_gpu import SoftCP
 
-REFERENCE, KORNIA = "OpenCV, reference loop", "kornia, RandomTransplantation (far less work)"
 
-
-@pytest.mark.parametrize("who", [OURS, REFERENCE, KORNIA])
+@pytest.mark.parametrize("who", [OURS, names.REFERENCE, names.KORNIA])
 @pytest.mark.parametrize("name", cases.FORWARD)
-@pytest.mark.parametrize("case", cases.CASES, ids=str)
-def test_forward(benchmark, case, name, who):
-    measure(benchmark, competitor(case, name, who), f"forward, {name}, {case}", who, cases.forward_bytes(case))
+@pytest.mark.parametrize("case", cases.FORWARD_CASES, ids=str)
+def test_forward(benchmark, record_property, case, name, who):
+    group = f"forward, {name}, {case}"
+    record_property("what", f"{who}: {group}")
+    if who == names.REFERENCE and (why := cases.too_slow_for_the_reference(case)):
+        pytest.skip(f"not measured: {why}")
+    if who == names.KORNIA and case.count == 1:
+        pytest.skip("not measured: a batch of one comes back unchanged, without a word")
+    measure(benchmark, competitor(case, name, who), group, who, cases.forward_bytes(case))
 
 
 def competitor(case, name, who):
-    """The function to time. It has shown before that it computes what it shall."""
+    """The function to time. It has been called, and has shown that it computes what it shall."""
     image, mask, region = cases.batch(case)
-    if who == KORNIA:
-        return peers.kornia_transplantation(image, mask)
-    aug = SoftCP(**cases.settings(case, name))
-    out = aug.augment(image, mask, region, generator=seeded())
+    if who == names.KORNIA:
+        run = tensors.kornia_transplantation(image, mask)
+        gate.assert_pasted(image, mask, *run())
+        return run
+    aug, source = SoftCP(**cases.settings(case, name)), cases.sources(case)
+    given = {} if source is None else {"source_image": source[0], "source_mask": source[1]}
+    out = aug.augment(image, mask, region, **given, generator=seeded())
     assert (out.status == 0).all(), f"not everything is pasted: {out.status_labels()}"
     if who == OURS:
-        return lambda: aug(image, mask, region, generator=seeded())  # drawing the params is part of it
-    run = peers.reference_loop(aug, image, mask, region, out.params)
+        return lambda: aug(image, mask, region, **given, generator=seeded())  # drawing the params is part of it
+    run = peers.reference_loop(aug, image, mask, region, out.params, source)
     assert_same(run(), out)
     return run
-
-
-def seeded():
-    return torch.Generator().manual_seed(cases.SEED)
 
 
 def assert_same(samples, out):

@@ -32,7 +32,8 @@ def machine(device: str = "cpu") -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "device": device,
     }
-    for name, package in (("kornia", "kornia"), ("numpy", "numpy"), ("opencv", "opencv-python-headless")):
+    rivals = (("scipy", "scipy"), ("albumentationsx", "albumentationsx"), ("segpaste", "segpaste"))
+    for name, package in (("kornia", "kornia"), ("numpy", "numpy"), ("opencv", "opencv-python-headless"), *rivals):
         version = _version(package)
         info |= {name: version} if version else {}
     if device == "cuda":

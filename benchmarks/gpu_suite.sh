@@ -3,13 +3,17 @@
 #
 #     benchmarks/gpu_suite.sh OUT
 #
-# OUT gets parity.xml, parity.log and cuda.json; nothing is timed if parity fails.
+# OUT gets parity.xml, parity.log, step.json and cuda.json; nothing is timed if parity fails. Each part has a budget, and
+# what it leaves no time for is named in its file.
 # Needs torch, kornia, numpy and pytest (PYTHONPATH may hold them); the package is taken from this repository. Without
-# triton, which torch for CUDA brings along, the kernels are left out.
-# PYTHON=python3 is the interpreter. DEVICE=cpu tries the script itself; ARGS is passed on to bench_cuda.py.
+# triton, which torch for CUDA brings along, the kernels are left out. The OpenCV loop is timed if cv2 imports, the
+# network of benchmarks/training if monai does.
+# PYTHON=python3 is the interpreter. ARGS is passed on to bench_cuda.py, STEP_ARGS to bench_step.py. To try the script:
+#     DEVICE=cpu STEP_ARGS='--quick --backend eager' ARGS='--sizes 64 --seconds 0.02 --backend eager' \
+#         benchmarks/gpu_suite.sh OUT
 # Exit status: 0 done, 2 wrong use, 3 no GPU, 4 a package is missing, 5 parity failed, 6 some times are missing.
 set -u
-: "${PYTHON:=python3}" "${DEVICE:=cuda}" "${ARGS:=}"
+: "${PYTHON:=python3}" "${DEVICE:=cuda}" "${ARGS:=}" "${STEP_ARGS:=}"
 
 fail() {
     echo "gpu_suite: $2" >&2
@@ -31,11 +35,17 @@ if [ "$DEVICE" = cuda ]; then
 fi
 
 # Without the other tests' conftest.py: it needs packages that only tests on a CPU need.
-timeout 240 "$PYTHON" -m pytest tests/gpu --noconftest -m gpu -q -p no:cacheprovider --junitxml "$out/parity.xml" \
+timeout 190 "$PYTHON" -m pytest tests/gpu --noconftest -m gpu -q -p no:cacheprovider --junitxml "$out/parity.xml" \
     2>&1 | tee "$out/parity.log"
 [ "${PIPESTATUS[0]}" -eq 0 ] || fail 5 "parity failed: $out/parity.log; nothing was timed"
 
-# shellcheck disable=SC2086  # ARGS is a list of words
-timeout 220 "$PYTHON" -m benchmarks.bench_cuda "$out/cuda.json" --device "$DEVICE" $ARGS ||
-    fail 6 "not all times were taken: $out/cuda.json"
+missing=0
+# shellcheck disable=SC2086  # STEP_ARGS and ARGS are lists of words
+timeout 130 "$PYTHON" -m benchmarks.bench_step "$out/step.json" --device "$DEVICE" --budget 70 $STEP_ARGS || missing=1
+# What is left of 8 minutes; no figure is begun in the last 80 seconds, for one that compiles takes long.
+left=$((470 - SECONDS))
+# shellcheck disable=SC2086
+timeout "$left" "$PYTHON" -m benchmarks.bench_cuda "$out/cuda.json" --device "$DEVICE" --budget $((left - 80)) $ARGS ||
+    missing=1
+[ "$missing" -eq 0 ] || fail 6 "not all times were taken, or a check failed: $out/step.json, $out/cuda.json"
 echo "gpu_suite: done, results in $out"

@@ -45,8 +45,10 @@ def body(image: np.ndarray) -> np.ndarray:
     return cv2.drawContours(np.zeros_like(grey), [max(outlines, key=cv2.contourArea)], -1, 1, cv2.FILLED)
 
 
-def transform(image: np.ndarray, lesion: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Two rigid operations as one warp, then two of intensity; image as float32."""
+def transform(
+    image: np.ndarray, lesion: np.ndarray, rng: np.random.Generator, white: float = 255
+) -> tuple[np.ndarray, np.ndarray]:
+    """Two rigid operations as one warp, then two of intensity; image as float32, whose range is 0 to `white`."""
     height, width = lesion.shape
     matrix = np.eye(3)
     for op in rng.choice(["none", "flip", "rotation", "scaling"], 2):  # panning ends in a place that is drawn anyway
@@ -65,9 +67,9 @@ def transform(image: np.ndarray, lesion: np.ndarray, rng: np.random.Generator) -
     image = image.astype(np.float32)
     for op in rng.choice(["none", "gamma", "noise", "blur"], 2):
         if op == "gamma":
-            image = 255 * (np.maximum(image, 0) / 255) ** np.float32(np.exp(rng.uniform(np.log(0.7), np.log(1.5))))
+            image = white * (np.maximum(image, 0) / white) ** np.float32(np.exp(rng.uniform(np.log(0.7), np.log(1.5))))
         elif op == "noise":
-            image = image + 255 * rng.uniform(0, 0.05) * rng.standard_normal(image.shape, np.float32)
+            image = image + white * rng.uniform(0, 0.05) * rng.standard_normal(image.shape, np.float32)
         elif op == "blur":
             image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.5))
     return image, lesion
@@ -106,10 +108,36 @@ def paste(data: Path, names: list[str], rng: np.random.Generator) -> tuple[np.nd
     first, second = rng.choice(len(names), 2, replace=False)
     image, others, organ = read(data, names[first])
     source, lesion, _ = read(data, names[second])
-    source, lesion = transform(source, lesion, rng)
-    x, y, width, height = cv2.boundingRect(lesion)
     where = organ if organ is not None else body(image)
-    place = find_place(lesion[y : y + height, x : x + width], others, where, 1.0 if organ is None else 0.5, rng)
+    made = blend(image, others, where, 1.0 if organ is None else 0.5, source, lesion, rng)
+    if made is None:
+        return None
+    here, blended, pasted = made
+    image[here] = np.clip(np.rint(blended), 0, 255).astype(np.uint8)
+    others[here] |= pasted
+    if organ is None:
+        return image, 255 * others
+    nothing = np.zeros_like(others)
+    return image, cv2.merge([255 * (organ & ~others & 1), nothing, 255 * others])
+
+
+def blend(
+    image: np.ndarray,
+    others: np.ndarray,
+    organ: np.ndarray,
+    share: float,
+    source: np.ndarray,
+    lesion: np.ndarray,
+    rng: np.random.Generator,
+    white: float = 255,
+) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray] | None:
+    """Where a lesion is pasted, the pixels there as float32, and its label there; None where it does not fit.
+
+    All are (H, W), the images also (H, W, C); masks are uint8 in {0, 1}.
+    """
+    source, lesion = transform(source, lesion, rng, white)
+    x, y, width, height = cv2.boundingRect(lesion)
+    place = find_place(lesion[y : y + height, x : x + width], others, organ, share, rng)
     if not width or place is None:
         return None
     # The lesion and its rim, cut where either frame ends.
@@ -121,13 +149,7 @@ def paste(data: Path, names: list[str], rng: np.random.Generator) -> tuple[np.nd
     here = slice(top + shift[0], bottom + shift[0]), slice(left + shift[1], right + shift[1])
     soft = soften(lesion[there])
     weight = soft if image.ndim == 2 else soft[:, :, None]
-    blended = weight * source[there] + (1 - weight) * image[here]
-    image[here] = np.clip(np.rint(blended), 0, 255).astype(np.uint8)
-    others[here] |= lesion[there] & (soft > 0)
-    if organ is None:
-        return image, 255 * others
-    nothing = np.zeros_like(others)
-    return image, cv2.merge([255 * (organ & ~others & 1), nothing, 255 * others])
+    return here, weight * source[there] + (1 - weight) * image[here], lesion[there] & (soft > 0)
 
 
 def make(number: int, *, data: Path, out: Path, names: list[str]) -> bool:

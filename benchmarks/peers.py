@@ -1,4 +1,4 @@
-"""The competitors that need OpenCV or kornia: each takes a batch in its own layout and returns a function to time."""
+"""Soft masks and the reference loop with OpenCV: each takes a batch and returns a function to time."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import cv2
-import kornia.augmentation as K
 import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks import cases
+from benchmarks.common import OURS
+from benchmarks.rivals import names
+from benchmarks.rivals.registry import sample_params
 from softcp_gpu import SoftCP, functional, reference
-from softcp_gpu.types import PasteParams, map_params
+from softcp_gpu.types import PasteParams
 
 _FULL = np.ones((3, 3), np.uint8)
 
@@ -45,10 +48,10 @@ def opencv_lut_cropped(mask: Tensor, softness: dict[str, Any]) -> Callable[[], l
 
 
 SOFT_MASK: dict[str, Callable[..., Callable[[], Any]]] = {
-    "softcp_gpu": ours,
-    "OpenCV, the paper's loop in floats": opencv_float_loop,
-    "OpenCV, uint8 dilations + LUT": opencv_lut,
-    "OpenCV, uint8 dilations + LUT, cropped": opencv_lut_cropped,
+    OURS: ours,
+    names.FLOAT_LOOP: opencv_float_loop,
+    names.LUT: opencv_lut,
+    names.LUT_CROPPED: opencv_lut_cropped,
     "softcp_gpu, footprint as a tensor (kornia's pooling)": footprint_tensor,
 }
 
@@ -81,34 +84,51 @@ def _table(k_dilate: int, alpha: float) -> np.ndarray:
     return table
 
 
+def soft_pastes(case: cases.Case) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    """Equations 1 and 2 on whole frames, the source being the batch in another order: ours, and the reference's loop.
+
+    Each gives images, channels last, and labels.
+    """
+    image, mask, _ = cases.batch(case)
+    source, lesion = image.roll(1, 0), mask.roll(1, 0)
+    soft = functional.soft_mask(lesion, **cases.SOFTNESS)
+    given = zip(_pixels(image), _images(mask), _pixels(source), _images(lesion), _images(soft), strict=True)
+    arrays = [(*one, one[3] > 0) for one in given]
+
+    def ours_run() -> Any:
+        pasted = functional.soft_paste(image, source, soft)
+        return pasted.permute(0, 2, 3, 1), functional.hard_union(mask, lesion, lesion.bool())
+
+    def loop_run() -> Any:
+        made = [
+            (reference.soft_paste(pixels, other, s), reference.hard_union(labels, others, inside))
+            for pixels, labels, other, others, s, inside in arrays
+        ]
+        return tuple(zip(*made, strict=True))
+
+    return ours_run, loop_run
+
+
 def reference_loop(
-    aug: SoftCP, image: Tensor, mask: Tensor, region: Tensor, params: PasteParams
+    aug: SoftCP, image: Tensor, mask: Tensor, region: Tensor, params: PasteParams, source: tuple[Tensor, Tensor] | None
 ) -> Callable[[], list[reference.Output]]:
-    """The OpenCV reference, one sample after the other, with the params that `aug` drew."""
-    images = [np.ascontiguousarray(x) for x in image.permute(0, 2, 3, 1).numpy()]
-    masks, regions = _images(mask), _images(region)
-    samples = [(i, int(params.source_index[i]), _sample(params, i)) for i in range(len(images))]
+    """The OpenCV reference, one sample after the other, with the params that `aug` drew; no source: the batch."""
+    images, masks, regions = _pixels(image), _images(mask), _images(region)
+    source_images, source_masks = (images, masks) if source is None else (_pixels(source[0]), _images(source[1]))
+    samples = [(i, int(params.source_index[i]), sample_params(params, i)) for i in range(len(images))]
 
     def run() -> list[reference.Output]:
         return [
-            reference.soft_cp(images[i], masks[i], regions[i], images[j], masks[j], one, aug.config)
+            reference.soft_cp(images[i], masks[i], regions[i], source_images[j], source_masks[j], one, aug.config)
             for i, j, one in samples
         ]
 
     return run
 
 
-def kornia_transplantation(image: Tensor, mask: Tensor) -> Callable[[], Any]:
-    """kornia's copy-paste: the lesion in its own place, hard edge, no transform, no rule. Far less work than ours."""
-    aug = K.AugmentationSequential(K.RandomTransplantation(p=1.0, excluded_labels=[0]), data_keys=["input", "mask"])
-    labels = mask[:, 0]
-    return lambda: aug(image, labels)
+def _pixels(image: Tensor) -> list[np.ndarray]:
+    return [np.ascontiguousarray(x) for x in image.permute(0, 2, 3, 1).numpy()]
 
 
 def _images(mask: Tensor) -> list[np.ndarray]:
     return list(mask[:, 0].numpy())
-
-
-def _sample(params: PasteParams, i: int) -> Any:
-    """Sample i, as NumPy values."""
-    return map_params(params, lambda t: t[i].numpy() if t.ndim > 1 else t[i].item())

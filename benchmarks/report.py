@@ -1,22 +1,25 @@
-"""Results files and the tables in README.md.
+"""Results files, their pages and plots, and the tables in README.md.
 
-python -m benchmarks.report                       write the tables again
-python -m benchmarks.report RAW.json --name NAME  first add a run, of pytest-benchmark or of bench_cuda.py
+python -m benchmarks.report                               write pages, plots and tables again
+python -m benchmarks.report RAW.json [...] --name NAME    first add a run, or several of one machine as one: of
+                                                          runs.py, bench_cuda.py, bench_step.py or bench_synthesize.py
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import COPY, OURS
+from benchmarks import curves, floor, tables
+from benchmarks.merge import merged
 from benchmarks.schema import SCHEMA, check
 
 HERE = Path(__file__).parent
 BEGIN, END = "<!-- tables: begin, written by report.py -->", "<!-- tables: end -->"
+FLOOR = ("<!-- floor: begin, written by report.py -->", "<!-- floor: end -->")
 
 
 def trim(raw: dict[str, Any]) -> dict[str, Any]:
@@ -38,7 +41,10 @@ def trim(raw: dict[str, Any]) -> dict[str, Any]:
             "machine": machine,
             "date": raw["datetime"][:10],
             "commit": commit["id"][:12] + changed if commit.get("id") else None,
-            "entries": [_entry(one) for one in raw["benchmarks"]],
+            "entries": [
+                line for one in raw["benchmarks"] for line in (_entry(one), *one["extra_info"].get("parts", ()))
+            ],
+            "failed": raw.get("failed", {}),
         }
     )
 
@@ -50,108 +56,84 @@ def _entry(one: dict[str, Any]) -> dict[str, Any]:
         "who": one["extra_info"]["who"],
         **stats,
         "rounds": one["stats"]["rounds"],
-        **{name: one["extra_info"][name] for name in ("bytes_floor", "peak_bytes") if name in one["extra_info"]},
+        **{name: one["extra_info"][name] for name in ("bytes_floor", "peak_bytes", "x") if name in one["extra_info"]},
     }
 
 
-def tables(all_results: Iterable[dict[str, Any]]) -> str:
-    """One section per machine, in markdown, and what was not measured."""
-    all_results = list(all_results)
-    sections = [section(results) for results in all_results]
-    if not any(results["machine"]["device"] == "cuda" for results in all_results):
+def overview(found: Sequence[tuple[Path, dict[str, Any]]]) -> str:
+    """A few lines for each machine, in markdown, and what was not measured."""
+    sections = []
+    for file, results in found:
+        place = f"results/{file.parent.name}/{file.stem}"
+        lines = [
+            f"### {tables.title(results)}: {file.stem}",
+            "",
+            f"{tables.facts(results)} [All rows]({place}.md).",
+            "",
+        ]
+        lines += tables.summary(results)
+        if growth := curves.collect(results["entries"]):
+            lines += ["", curves.table(growth), "", f"![time over batch, image, lesion and steps]({place}-curves.svg)"]
+        sections.append("\n".join(lines).rstrip())
+    if not any(results["machine"]["device"] == "cuda" for _, results in found):
         sections.append("### GPU\n\nNot measured.")
     return "\n\n".join(sections)
 
 
-def section(results: dict[str, Any]) -> str:
-    """The machine, its tables, and where somebody else is faster."""
-    machine = results["machine"]
-    title = machine.get("gpu", machine["cpu"])
-    facts = ", ".join(f"{key} {value}" for key, value in machine.items() if key not in ("device", "gpu", "cpu"))
-    lines = [f"### {title}", "", f"{machine['cpu']}; {facts}. {results['date']}, commit {results.get('commit')}."]
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for line in results["entries"]:
-        groups.setdefault(line["group"], []).append(line)
-    bandwidth = _bandwidth(groups.pop(COPY, []))
-    if bandwidth:
-        lines += ["", f"A copy moves {bandwidth / 1e9:.1f} GB/s, read and written bytes counted."]
-    for group, entries in groups.items():
-        lines += ["", *table(group, entries, bandwidth)]
-    lines += ["", *losses(groups)]
-    lines += [f"* Failed: {what}: {error}" for what, error in results.get("failed", {}).items()]
-    return "\n".join(lines)
-
-
-def table(group: str, entries: list[dict[str, Any]], bandwidth: float | None) -> list[str]:
-    """Median and middle half of the calls, the ratio to ours, and the ratio to what the bytes alone would take."""
-    own = _own(entries)
-    memory = any("peak_bytes" in line for line in entries)
-    lines = [f"| {group} | ms | middle half | x ours | x floor |" + " MiB beside the inputs |" * memory]
-    lines += ["|---|---:|---:|---:|---:|" + "---:|" * memory]
-    for line in entries:
-        ratio = f"{line['median_s'] / own:.2f}" if own else ""
-        floor = ""
-        if bandwidth and line["bytes_floor"] and line["who"].startswith(OURS):
-            floor = f"{line['median_s'] / (line['bytes_floor'] / bandwidth):.1f}"
-        middle = f"{line['q1_s'] * 1e3:.2f} to {line['q3_s'] * 1e3:.2f}"
-        peak = f" {line['peak_bytes'] / 2**20:.0f} |" if memory else ""
-        lines.append(f"| {line['who']} | {line['median_s'] * 1e3:.2f} | {middle} | {ratio} | {floor} |{peak}")
-    return lines
-
-
-def losses(groups: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """Who is faster than ours, and where."""
-    lines = []
-    for group, entries in groups.items():
-        own = _own(entries)
-        faster = [line for line in entries if own and line["median_s"] < own and not line["who"].startswith(OURS)]
-        lines += [f"* {line['who']} takes {line['median_s'] / own:.2f} of our time: {group}" for line in faster]
-    return ["Where others are faster:", "", *lines] if lines else ["No competitor is faster in any of these."]
-
-
-def _own(entries: list[dict[str, Any]]) -> float | None:
-    return next((line["median_s"] for line in entries if line["who"] == OURS), None)
-
-
-def _bandwidth(entries: list[dict[str, Any]]) -> float | None:
-    return entries[0]["bytes_floor"] / entries[0]["median_s"] if entries else None
+def read_all(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """The results files of the benchmarks, checked; others have reports of their own."""
+    found = [(file, json.loads(file.read_text("utf-8"))) for file in sorted(folder.glob("*/*.json"))]
+    return [(file, check(results)) for file, results in found if "kind" not in results]
 
 
 def write_tables(readme: Path, results_folder: Path) -> None:
-    """Puts the tables of all results files between the markers of the README."""
-    found = [json.loads(file.read_text("utf-8")) for file in sorted(results_folder.glob("*/*.json"))]
-    own = (results for results in found if "kind" not in results)  # others have reports of their own
-    put_between_markers(readme, tables(check(results) for results in own))
+    """Writes a page and a plot beside each results file, and the tables of the README."""
+    found = read_all(results_folder)
+    for file, results in found:
+        growth, plot = curves.collect(results["entries"]), file.with_name(f"{file.stem}-curves.svg")
+        if growth:
+            curves.draw(growth, plot)
+        file.with_suffix(".md").write_text(tables.page(results, file.stem, plot.name if growth else None), "utf-8")
+    put_between_markers(readme, overview(found))
+    put_between_markers(readme, floor.tables_of([(file.stem, results) for file, results in found]), FLOOR)
 
 
-def put_between_markers(readme: Path, body: str) -> None:
+def put_between_markers(readme: Path, body: str, markers: tuple[str, str] = (BEGIN, END)) -> None:
     """Replaces what stands between the markers of a file.
 
     Raises:
         ValueError: the markers are not there.
     """
+    begin, end = markers
     text = readme.read_text("utf-8")
-    head, _, rest = text.partition(BEGIN)
-    _, found, tail = rest.partition(END)
+    head, _, rest = text.partition(begin)
+    _, found, tail = rest.partition(end)
     if not found:
-        raise ValueError(f"{readme}: expected the markers {BEGIN} and {END}, found none or one")
-    readme.write_text(f"{head}{BEGIN}\n\n{body}\n\n{END}{tail}", "utf-8")
+        raise ValueError(f"{readme}: expected the markers {begin} and {end}, found none or one")
+    readme.write_text(f"{head}{begin}\n\n{body}\n\n{end}{tail}", "utf-8")
+
+
+def add(results: dict[str, Any], name: str, here: Path = HERE) -> None:
+    """Keeps a results file and writes all tables."""
+    file = here / "results" / results["machine"]["softcp_gpu"] / f"{name}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(check(results), indent=1) + "\n", "utf-8")
+    write_tables(here / "README.md", here / "results")
 
 
 def main(arguments: list[str] | None = None, here: Path = HERE) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description="Benchmark results and tables.")
-    parser.add_argument("raw", nargs="?", type=Path, help="a run to add")
-    parser.add_argument("--name", help="of its machine, such as epyc-2-cores: letters, digits and hyphens")
+    parser.add_argument("raw", nargs="*", type=Path, help="runs to add, of one machine and commit")
+    parser.add_argument("--name", help="of the machine, such as epyc-2-cores: letters, digits and hyphens")
+    parser.add_argument("--command", default="not recorded", help="what made these runs, for the record")
     chosen = parser.parse_args(arguments)
-    if (chosen.raw is None) != (chosen.name is None):
+    if bool(chosen.raw) != (chosen.name is not None):
         parser.error("RAW.json and --name go together")
-    if chosen.raw is not None:
-        results = trim(json.loads(chosen.raw.read_text("utf-8")))
-        file = here / "results" / results["machine"]["softcp_gpu"] / f"{chosen.name}.json"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
-    write_tables(here / "README.md", here / "results")
+    if not chosen.raw:
+        return write_tables(here / "README.md", here / "results")
+    runs = [trim(json.loads(file.read_text("utf-8"))) for file in chosen.raw]
+    add(runs[0] if len(runs) == 1 else merged(runs, chosen.command), chosen.name, here)
 
 
 if __name__ == "__main__":

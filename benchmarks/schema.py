@@ -3,7 +3,7 @@
     {"schema": 1,
      "machine": {"softcp_gpu": version, "cpu": name, "cores": n, "system": ..., "python": ..., "torch": ...,
                  "threads": n, "device": "cpu" or "cuda",          on CUDA also "gpu" and "cuda"
-                 "kornia", "numpy", "opencv": versions, where they took part},
+                 "kornia", "numpy", "opencv", "scipy", "albumentationsx", "segpaste": versions of what is installed},
      "date": "YYYY-MM-DD",
      "commit": of the code, with "+" after it if files had changed; or null,
      "entries": [{"group": what was computed, on what,
@@ -11,8 +11,13 @@
                   "median_s", "q1_s", "q3_s", "min_s": seconds per call,
                   "rounds": number of calls,
                   "bytes_floor": the least bytes that must move, or null,
-                  "peak_bytes": memory of a call beside its inputs    optional}],
-     "failed": {what: error}}                                       optional
+                  "peak_bytes": memory of a call beside its inputs    optional
+                  "x": what a curve is drawn over           optional
+                  "medians_s": of each run                            with "runs"}],
+     "command": what was run,                                       with "runs"
+     "runs": how often, in fresh processes; the times of a row are those of the run in the middle    optional
+     "failed": {what: error},                                       optional
+     "checks": {what: "passed: ...", "failed: ..." or "not measured: ..."}}    optional, of gpu_checks.py
 
 Entries of one group were measured in one process, one after the other; only they may be compared.
 """
@@ -44,6 +49,7 @@ _ENTRY = {
     "rounds": int,
     "bytes_floor": (int, type(None)),
 }
+_OPTIONAL = {"peak_bytes": (int, "int"), "x": (int, "int")}
 
 
 def check(results: Any) -> dict[str, Any]:
@@ -58,10 +64,20 @@ def check(results: Any) -> dict[str, Any]:
     check_machine(results["machine"])
     if not results["entries"]:
         raise ValueError("entries: expected at least one, found none")
+    for name in ("failed", "checks"):
+        for what, found in results.get(name, {}).items():
+            if not isinstance(found, str):
+                raise ValueError(f"{name}[{what!r}]: expected text, found {found!r}")
+    runs = results.get("runs")
+    if runs is not None:
+        fields("results", results, {"runs": int, "command": str})
     for i, line in enumerate(results["entries"]):
         fields(f"entries[{i}]", line, _ENTRY)
-        if not isinstance(line.get("peak_bytes", 0), int):
-            raise ValueError(f"entries[{i}].peak_bytes: expected int, found {line['peak_bytes']!r}")
+        for name, (kind, word) in _OPTIONAL.items():
+            if not isinstance(line.get(name, 0), kind):
+                raise ValueError(f"entries[{i}].{name}: expected {word}, found {line[name]!r}")
+        if len(line.get("medians_s", ())) != (runs or 0):
+            raise ValueError(f"entries[{i}].medians_s: expected {runs or 0} of them, found {line.get('medians_s')}")
         if not 0 < line["min_s"] <= line["q1_s"] <= line["median_s"] <= line["q3_s"]:
             raise ValueError(f"entries[{i}]: expected 0 < min_s <= q1_s <= median_s <= q3_s, found {line}")
     return results

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from benchmarks import cases
 from softcp_gpu import SoftCP
 
 MM = (2.5, 0.8, 0.8)
@@ -81,9 +82,8 @@ def seeded() -> torch.Generator:
 
 
 def bytes_floor(scan: Scan) -> int:
-    """Read the image and the masks, write image, label and S: no call that returns whole frames moves less."""
-    voxels = torch.Size(scan.shape).numel()
-    return voxels * (4 + 1 + 1 + 1 + 4 + 1 + 4)
+    """Those of any forward, and the source's mask is read: no call that returns whole frames moves less."""
+    return torch.Size(scan.shape).numel() * (cases.forward_bytes_each(1) + 1)
 
 
 def peak_bytes(scan: Scan) -> int:

@@ -8,7 +8,7 @@ pytest.importorskip("cv2", minversion="5")
 
 import numpy as np
 
-from benchmarks import cases, peers, report, schema, volumes
+from benchmarks import cases, peers, report, schema, tables, volumes
 
 MACHINE = {"softcp_gpu": "0", "cpu": "c", "cores": 1, "system": "s", "python": "3", "torch": "2", "threads": 1}
 ENTRY = {"median_s": 0.002, "q1_s": 0.001, "q3_s": 0.003, "min_s": 0.001, "rounds": 5, "bytes_floor": None}
@@ -35,7 +35,8 @@ def test_every_competitor_gives_the_same_soft_mask(who, lesions):
 
 
 def test_report_writes_tables_between_its_markers(tmp_path):
-    (tmp_path / "README.md").write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n", "utf-8")
+    floor = "\n".join(report.FLOOR)
+    (tmp_path / "README.md").write_text(f"before\n{floor}\n{report.BEGIN}\nold\n{report.END}\nafter\n", "utf-8")
     raw = tmp_path / "raw.json"
     raw.write_text(json.dumps(results()), "utf-8")
     report.main([str(raw), "--name", "here"], tmp_path)
@@ -43,16 +44,18 @@ def test_report_writes_tables_between_its_markers(tmp_path):
     assert text.startswith("before")
     assert text.endswith("after\n")
     assert "old" not in text
-    assert "| other | 2.00 | 1.00 to 4.00 | 1.00 |" in text
+    assert "| g: other | 1 | 1.00 | 0 |" in text
     assert "Not measured." in text
+    page = (tmp_path / "results" / "0" / "here.md").read_text("utf-8")
+    assert "| other | 2.00 | 1.00 to 4.00 | 1.00 |" in page
     assert (tmp_path / "results" / "0" / "here.json").exists()
 
 
 def test_report_shows_memory_where_it_was_measured(tmp_path):
     with_memory = results()
     with_memory["entries"] = [{**with_memory["entries"][0], "group": "scan", "peak_bytes": 3 << 20}]
-    text = report.tables([schema.check(with_memory)])
-    assert "| scan | ms | middle half | x ours | x floor | MiB beside the inputs |" in text
+    text = tables.page(schema.check(with_memory), "here", None)
+    assert "| scan | ms | middle half | x ours | share of copy | MiB beside the inputs |" in text
     assert "|  | 3 |" in text
     with pytest.raises(ValueError, match="peak_bytes: expected int"):
         schema.check({**with_memory, "entries": [{**with_memory["entries"][0], "peak_bytes": "3"}]})
