@@ -1,4 +1,4 @@
-"""Which part of a call takes the time: the stages of `functional.pipeline`, with a clock around each, on a CPU."""
+"""Which part of a call takes the time: the stages of Soft-CP, with a clock around each, on a CPU."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from softcp_gpu.functional import pipeline
+from softcp_gpu.functional import pipeline, source
 
+# Functions, where their caller looks for them.
 STAGES = {
-    "lesion found and warped": ("transformed_lesion",),
-    "a place found": ("_place",),
-    "warp of the image": ("warp",),
-    "range and intensities": ("range_in_use", "apply_intensity"),
-    "soft mask": ("blend_weight",),
-    "blend": ("soft_paste", "hard_union"),
-    "whole frames written": ("put_window", "place_window"),
+    "lesion found and warped": ((pipeline, "transformed_lesion"),),
+    "a place found": ((pipeline, "_place"),),
+    "warp of the image": ((source, "warp"),),
+    "range and intensities": ((source, "range_in_use"), (source, "apply_intensity")),
+    "soft mask": ((pipeline, "blend_weight"),),
+    "blend": ((pipeline, "soft_paste"), (pipeline, "hard_union")),
+    "whole frames written": ((pipeline, "put_window"), (pipeline, "place_window")),
 }
 
 
@@ -47,14 +48,14 @@ class Clocks:
 
 @contextmanager
 def watched() -> Iterator[Clocks]:
-    """Puts the clocks into the pipeline, and takes them away again."""
+    """Puts the clocks in, and takes them away again."""
     clocks = Clocks()
-    before = {name: getattr(pipeline, name) for names in STAGES.values() for name in names}
+    before = {place: getattr(*place) for places in STAGES.values() for place in places}
     try:
-        for stage, names in STAGES.items():
-            for name in names:
-                setattr(pipeline, name, clocks.around(stage, before[name]))
+        for stage, places in STAGES.items():
+            for module, name in places:
+                setattr(module, name, clocks.around(stage, before[module, name]))
         yield clocks
     finally:
-        for name, function in before.items():
-            setattr(pipeline, name, function)
+        for (module, name), function in before.items():
+            setattr(module, name, function)
