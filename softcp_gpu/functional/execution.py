@@ -12,7 +12,9 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from types import MappingProxyType
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +22,8 @@ from softcp_gpu import kernels
 
 LARGE_FRAME = 1 << 22  # pixels: a frame of 2048 x 2048, or 160 x 160 x 160
 
+_MANY_BYTES = 1 << 22
+_NUMPY = MappingProxyType({torch.float32: np.float32, torch.float64: np.float64})
 _LARGE: ContextVar[bool] = ContextVar("large frames are being worked on", default=False)
 
 
@@ -48,6 +52,14 @@ def _frames_of(shape: Sequence[int]) -> Iterator[None]:
 def constants(values: Sequence[float], like: Tensor, dtype: torch.dtype = torch.int64) -> Tensor:
     """Numbers as a tensor beside `like`, without waiting for its device."""
     return torch.tensor(values, dtype=dtype).to(like.device, non_blocking=True)
+
+
+def zeros(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Zeros: on a CPU many of them come from NumPy, which asks the system for them, where torch writes every one."""
+    size = math.prod(shape) * dtype.itemsize
+    if size < _MANY_BYTES or device.type != "cpu" or dtype not in _NUMPY or torch.compiler.is_compiling():
+        return torch.zeros(shape, dtype=dtype, device=device)
+    return torch.from_numpy(np.zeros(shape, _NUMPY[dtype]))
 
 
 def work_dtype(image: Tensor) -> torch.dtype:

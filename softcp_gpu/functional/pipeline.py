@@ -103,7 +103,7 @@ def _untouched(x: Inputs, params: PasteParams) -> SoftCPOutput:
     """What a sample gets that p has not drawn."""
     zero = torch.zeros_like(params.source_index)
     record = PlacementRecord(zero[:, None].expand(-1, x.image.ndim - 2), zero, zero, zero, zero, zero)
-    soft = torch.zeros(x.mask.shape, dtype=execution.work_dtype(x.image), device=x.mask.device)
+    soft = execution.zeros(x.mask.shape, execution.work_dtype(x.image), x.mask.device)
     return SoftCPOutput(x.image.clone(), x.mask.clone(), soft, record, zero + Status.NOT_DRAWN, params)
 
 

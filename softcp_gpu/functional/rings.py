@@ -11,7 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from softcp_gpu.functional.morphology import LANES, BitGrid, dilate_pool, pack_samples, transpose_bits
+from softcp_gpu.functional import execution
+from softcp_gpu.functional.morphology import BitGrid, dilate_pool, pack_samples, transpose_bits
 from softcp_gpu.types import Spacing
 
 _TOLERANCE = 1e-4  # mm: five pixels of 0.6 mm are 3 mm, whatever the rounding of 0.6
@@ -39,17 +40,28 @@ def ring_count(mask: Tensor, k_erode: Tensor, erode_max: int, k_max: int, footpr
     """
     if isinstance(footprint, Tensor):
         return _ring_count_pooled(mask, k_erode, erode_max, k_max, footprint)
-    bits, steps = pack_samples(mask[:, 0]), torch.zeros_like(k_erode)
+    bits, steps = pack_samples(mask[:, 0]), k_erode
     if erode_max:
-        rest = BitGrid(~bits, erode_max, footprint)
-        for i in range(1, erode_max + 1):
-            before = rest.now.body.clone()
-            rest.grow()  # a symmetric footprint erodes a mask as it dilates the rest
-            go = (k_erode >= i) & ~rest.full_samples()[: len(mask)]
-            rest.keep(go, before)
-            steps = torch.where(go, i, steps)
-        bits = ~rest.pixels(rest.now.body)
+        bits, steps = _erode(bits, k_erode, erode_max, footprint)
     return Rings(_count(BitGrid(bits, k_max, footprint), k_max, len(mask)), steps, steps == k_erode)
+
+
+def _erode(bits: Tensor, k_erode: Tensor, erode_max: int, footprint: str) -> tuple[Tensor, Tensor]:
+    """Packed masks eroded, and the steps that each sample took, (B,) int64."""
+    if execution.may_read_values(bits) and bool((k_erode == erode_max).all()):
+        rest = BitGrid(~bits, erode_max, footprint)  # a symmetric footprint erodes a mask as it dilates the rest
+        for _ in range(erode_max):
+            rest.grow()
+        if not bool(rest.full_samples()[: len(k_erode)].any()):
+            return ~rest.pixels(rest.now.body), k_erode
+    rest, steps = BitGrid(~bits, erode_max, footprint), torch.zeros_like(k_erode)
+    for i in range(1, erode_max + 1):
+        before = rest.now.body.clone()
+        rest.grow()
+        go = (k_erode >= i) & ~rest.full_samples()[: len(k_erode)]
+        rest.keep(go, before)
+        steps = torch.where(go, i, steps)
+    return ~rest.pixels(rest.now.body), steps
 
 
 def _count(grid: BitGrid, k_max: int, batch: int) -> Tensor:
@@ -67,13 +79,26 @@ def _count(grid: BitGrid, k_max: int, batch: int) -> Tensor:
             planes[digit] = planes[digit].bitwise_xor_(grid.now.body) if digit in planes else grid.now.body.clone()
     digits = [planes[i] for i in range(len(planes))]
     dtype = torch.uint8 if len(digits) <= 8 else torch.int16 if len(digits) <= 15 else torch.int32
-    level = torch.empty((batch, 1, *grid.shape[1:]), dtype=dtype, device=digits[0].device)
-    for i in range(0, len(digits), 8):
-        for lane, number in enumerate(transpose_bits(digits[i : i + 8])[:batch]):
-            part = level[lane::LANES, 0]
-            byte = grid.pixels(number)[: len(part)]
-            part.add_(byte, alpha=1 << i) if i else part.copy_(byte)
+    level = _numbers(grid, digits[:8], batch)
+    if len(digits) > 8:
+        level = level.to(dtype)
+        for i in range(8, len(digits), 8):
+            level += _numbers(grid, digits[i : i + 8], batch).to(dtype) << i
     return level
+
+
+def _numbers(grid: BitGrid, digits: list[Tensor], batch: int) -> Tensor:
+    """The number of each pixel from up to eight binary digits, (B, 1, *spatial) bytes."""
+    if batch < 2:  # then the other lanes are 0 all along
+        number = digits[0]
+        for i, digit in enumerate(digits[1:], 1):
+            number = number | (digit << i)
+        return grid.pixels(number)[:, None]
+    lanes = torch.stack(transpose_bits(digits)[:batch])
+    view = lanes.view(len(lanes), grid.shape[0], *grid.lengths)
+    for axis, length in enumerate(grid.shape[1:], 2):
+        view = view.narrow(axis, 0, length)
+    return view.transpose(0, 1).flatten(0, 1)[:batch, None]
 
 
 def _ring_count_pooled(mask: Tensor, k_erode: Tensor, erode_max: int, k_max: int, footprint: Tensor) -> Rings:

@@ -115,7 +115,7 @@ def place_window(window: Tensor, origin: Tensor, shape: tuple[int, ...]) -> Tens
     """
     if tuple(window.shape[2:]) == shape:
         return window
-    frame = window.new_zeros((*window.shape[:2], *shape))
+    frame = execution.zeros((*window.shape[:2], *shape), window.dtype, window.device)
     if not execution.may_read_values(window):
         return put_window(frame, window, origin)
     write_windows(frame, window, origin)
