@@ -12,7 +12,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -22,8 +21,7 @@ from softcp_gpu import kernels
 
 LARGE_FRAME = 1 << 22  # pixels: a frame of 2048 x 2048, or 160 x 160 x 160
 
-_MANY_BYTES = 1 << 22
-_NUMPY = MappingProxyType({torch.float32: np.float32, torch.float64: np.float64})
+_MUCH = 1 << 22  # bytes
 _LARGE: ContextVar[bool] = ContextVar("large frames are being worked on", default=False)
 
 
@@ -55,11 +53,32 @@ def constants(values: Sequence[float], like: Tensor, dtype: torch.dtype = torch.
 
 
 def zeros(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Zeros: on a CPU many of them come from NumPy, which asks the system for them, where torch writes every one."""
+    """Zeros; on a CPU the system gives them, and those that nobody looks at cost nothing."""
+    return _from_numpy(np.zeros, torch.zeros, shape, dtype, device)
+
+
+def empty(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Memory with anything in it."""
+    return _from_numpy(np.empty, torch.empty, shape, dtype, device)
+
+
+def copied(x: Tensor) -> Tensor:
+    """A copy of `x` in memory of its own; gradients flow."""
+    return empty(x.shape, x.dtype, x.device).copy_(x) if x.is_contiguous() else x.clone()
+
+
+def _from_numpy(
+    make: Callable[[int, type], np.ndarray],
+    plain: Callable[..., Tensor],
+    shape: Sequence[int],
+    dtype: torch.dtype,
+    device: torch.device,
+) -> Tensor:
+    """Much memory on a CPU is NumPy's: it asks for large pages, which are there several times as fast as torch's."""
     size = math.prod(shape) * dtype.itemsize
-    if size < _MANY_BYTES or device.type != "cpu" or dtype not in _NUMPY or torch.compiler.is_compiling():
-        return torch.zeros(shape, dtype=dtype, device=device)
-    return torch.from_numpy(np.zeros(shape, _NUMPY[dtype]))
+    if size < _MUCH or device.type != "cpu" or torch.compiler.is_compiling():
+        return plain(shape, dtype=dtype, device=device)
+    return torch.from_numpy(make(size, np.uint8)).view(dtype).view(*shape)
 
 
 def work_dtype(image: Tensor) -> torch.dtype:

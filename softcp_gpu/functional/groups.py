@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from softcp_gpu.functional import execution
 from softcp_gpu.types import PasteParams, PlacementRecord, SoftCPOutput
 
 Rows = slice | Tensor
@@ -66,7 +67,7 @@ class Joined:
             self.fields = [*fields]
             return
         if not self.fields:
-            self.fields = [field.new_empty((self.batch, *field.shape[1:])) for field in fields]
+            self.fields = [execution.empty((self.batch, *x.shape[1:]), x.dtype, x.device) for x in fields]
         for whole, field in zip(self.fields, fields, strict=True):
             whole[rows] = field
 

@@ -104,7 +104,7 @@ def _untouched(x: Inputs, params: PasteParams) -> SoftCPOutput:
     zero = torch.zeros_like(params.source_index)
     record = PlacementRecord(zero[:, None].expand(-1, x.image.ndim - 2), zero, zero, zero, zero, zero)
     soft = execution.zeros(x.mask.shape, execution.work_dtype(x.image), x.mask.device)
-    return SoftCPOutput(x.image.clone(), x.mask.clone(), soft, record, zero + Status.NOT_DRAWN, params)
+    return SoftCPOutput(execution.copied(x.image), x.mask.clone(), soft, record, zero + Status.NOT_DRAWN, params)
 
 
 def _paste(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutput:

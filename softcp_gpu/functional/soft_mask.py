@@ -164,8 +164,8 @@ def _soften_boxes(lesion: Tensor, steps: Steps, footprint: str | Tensor, profile
     origin, box = surrounding_window(*bounding_box(lesion)[:2], margin, shape)
     if 3 * math.prod(box) > 2 * math.prod(shape):  # to fill the rest with zeros would cost more than to count there
         origin, box = torch.zeros_like(origin), shape
-    fresh = torch.empty if box == shape else execution.zeros
-    frame = fresh(lesion.shape, dtype=weight_dtype(steps.alpha), device=lesion.device)
+    fresh = execution.empty if box == shape else execution.zeros
+    frame = fresh(lesion.shape, weight_dtype(steps.alpha), lesion.device)
     # Counting goes over the same bytes again and again: a few samples at a time, that stay in the cache.
     pixels = math.prod(box)
     for rows in _slices(lesion.shape[0], LANES * max(1, _CACHE_PIXELS // pixels)):
