@@ -70,12 +70,11 @@ def blend_weight(lesion: Tensor, steps: Steps, carve_u: Tensor, config: PasteCon
     Returns:
         S, and its record.
     """
-    profile = "geometric" if config.blend == "softcp-geometric" else "softcp"
     if config.blend in SOFTENED:
-        soft, rings = soften(lesion, steps, config.footprint, profile, config.on_small)
+        soft, rings = soften(lesion, steps, config.footprint, _profile(config), config.on_small)
         return Weight(soft, soft > 0 if config.match == "rim" else None, rings.k_erode, rings.survives)
     # One rim for all blends: so the shift is the same, and they still differ in the blend alone.
-    rim = soften(lesion, steps, config.footprint, profile, "shrink")[0] > 0 if config.match == "rim" else None
+    rim = soften(lesion, steps, config.footprint, _profile(config), "shrink")[0] > 0 if config.match == "rim" else None
     taken = steps.k_erode * 0
     soft = lesion.float()
     if config.blend == "gaussian-mask":
@@ -103,11 +102,15 @@ def blend_at_once(
     Returns:
         S in the dtype of `source_image`, and the result.
     """
-    profile = "geometric" if config.blend == "softcp-geometric" else "softcp"
     blended, soft, rings = fused.soften_and_paste(
-        lesion, steps, source_image, image, allowed, config.footprint, profile, config.on_small
+        lesion, steps, source_image, image, allowed, config.footprint, _profile(config), config.on_small
     )
     return Weight(soft, None, rings.k_erode, rings.survives, blended)
+
+
+def _profile(config: PasteConfig) -> str:
+    """Of S over the rings."""
+    return "geometric" if config.blend == "softcp-geometric" else "softcp"
 
 
 def blend_source(source_image: Tensor, image: Tensor, lesion: Tensor, config: PasteConfig) -> Tensor:

@@ -39,6 +39,21 @@ def _nearest(start, at, inside, taken, far, stride, length, reach, READS: tl.con
 
 
 @triton.jit
+def _block(
+    known, taken, pixels, far, stride, length, reach, READS: tl.constexpr, CROSS: tl.constexpr, BLOCK: tl.constexpr
+):
+    """A program's sample, its pixels, which of them there are, and their distances after the pass."""
+    sample = tl.program_id(1).to(tl.int64)
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    inside = at < pixels
+    steps = 0
+    if READS == CORE:
+        steps = tl.load(taken + sample).to(tl.int32)
+    away = _nearest(known + sample * pixels, at, inside, steps, far, stride, length, reach, READS, CROSS)
+    return sample, at, inside, away
+
+
+@triton.jit
 def distance_pass(
     known,  # (B, pixels), what READS says
     taken,  # (B,) erosion steps, if READS is CORE
@@ -55,15 +70,8 @@ def distance_pass(
     BLOCK: tl.constexpr,
 ):
     """One pass that is not the last."""
-    sample = tl.program_id(1).to(tl.int64)
-    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = at < pixels
-    steps = 0
-    if READS == CORE:
-        steps = tl.load(taken + sample).to(tl.int32)
-    first = sample * pixels
-    away = _nearest(known + first, at, inside, steps, far, stride, length, reach, READS, CROSS)
-    tl.store(found + first + at, away.to(found.dtype.element_ty), mask=inside)
+    sample, at, inside, away = _block(known, taken, pixels, far, stride, length, reach, READS, CROSS, BLOCK)
+    tl.store(found + sample * pixels + at, away.to(found.dtype.element_ty), mask=inside)
     if COUNTS:
         deepest = tl.max(tl.where(inside, away, 0), axis=0)
         tl.atomic_max(possible + sample, deepest - 1)  # a pixel at depth d outlives d - 1 steps
@@ -91,14 +99,8 @@ def last_pass(
     BLOCK: tl.constexpr,
 ):
     """The last pass, then S from the table, then S * source + (1 - S) * image."""
-    sample = tl.program_id(1).to(tl.int64)
-    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = at < pixels
-    steps = 0
-    if READS == CORE:
-        steps = tl.load(taken + sample).to(tl.int32)
-    first = sample * pixels
-    count = far - _nearest(known + first, at, inside, steps, far, stride, length, reach, READS, CROSS)
+    sample, at, inside, away = _block(known, taken, pixels, far, stride, length, reach, READS, CROSS, BLOCK)
+    first, count = sample * pixels, far - away
     tl.store(level + first + at, count.to(level.dtype.element_ty), mask=inside)
     weight = tl.load(table + sample * (far + 1) + count, mask=inside, other=0)
     tl.store(soft + first + at, weight, mask=inside)

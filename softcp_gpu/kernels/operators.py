@@ -164,17 +164,11 @@ def _run_passes(
     schema="(Tensor level, Tensor table, Tensor grad_soft, Tensor? source, Tensor? image, Tensor? grad_blended)"
     " -> (Tensor, Tensor, Tensor)",
 )
-def _backward(
-    level: Tensor,
-    table: Tensor,
-    grad_soft: Tensor,
-    source: Tensor | None,
-    image: Tensor | None,
-    grad_blended: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor]:
+def _backward(*inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
     from softcp_gpu.kernels import jit_rings as rings
 
-    _, grad_source, grad_image = _backward_like(level, table, grad_soft, source, image, grad_blended)
+    level, table, grad_soft, source, image, grad_blended = inputs
+    _, grad_source, grad_image = _backward_like(*inputs)
     grid, levels = _grid(level), table.shape[1]
     sums = torch.empty((level.shape[0], grid[0], levels), dtype=table.dtype, device=table.device)
     new, old, by_blended = (grad_soft if x is None else x for x in (source, image, grad_blended))

@@ -51,19 +51,9 @@ _INPUTS += ", Tensor sigma, Tensor keys"
 
 
 @library.custom_op("softcp_gpu::warp_intensity", mutates_args=(), schema=f"({_INPUTS}) -> Tensor")
-def _warp_intensity(
-    source: Tensor,
-    affine: Tensor | None,
-    origin: Tensor,
-    size: Sequence[int],
-    frame: Sequence[int],
-    bounds: Tensor,
-    gamma: Tensor,
-    sigma: Tensor,
-    keys: Tensor,
-) -> Tensor:
-    out = source.new_empty((*source.shape[:2], *size))
-    _run(source, affine, origin, size, frame, bounds, gamma, sigma, keys, out)
+def _warp_intensity(*inputs: Any) -> Tensor:
+    out = _warp_intensity_like(*inputs)
+    _run(inputs, out)
     return out
 
 
@@ -77,22 +67,13 @@ def _warp_intensity_like(source: Tensor, affine: Tensor | None, origin: Tensor, 
     mutates_args=(),
     schema=f"({_INPUTS}, Tensor grad) -> (Tensor, Tensor)",
 )
-def _backward(
-    source: Tensor,
-    affine: Tensor | None,
-    origin: Tensor,
-    size: Sequence[int],
-    frame: Sequence[int],
-    bounds: Tensor,
-    gamma: Tensor,
-    sigma: Tensor,
-    keys: Tensor,
-    grad: Tensor,
-) -> tuple[Tensor, Tensor]:
+def _backward(*inputs_and_grad: Any) -> tuple[Tensor, Tensor]:
+    *inputs, grad = inputs_and_grad
+    source, size = inputs[0], inputs[3]
     grad_source = source.new_zeros(source.shape)
     blocks, _ = grid_of(source.shape[0], math.prod(size), BLOCK)
     sums = source.new_empty((source.shape[0], blocks, source.shape[1], 2))
-    _run(source, affine, origin, size, frame, bounds, gamma, sigma, keys, grad_source, grad, sums)
+    _run(inputs, grad_source, grad, sums)
     return grad_source, sums.sum(1)
 
 
@@ -103,22 +84,11 @@ def _backward_like(
     return source.new_empty(source.shape), bounds.new_empty(bounds.shape)
 
 
-def _run(
-    source: Tensor,
-    affine: Tensor | None,
-    origin: Tensor,
-    size: Sequence[int],
-    frame: Sequence[int],
-    bounds: Tensor,
-    gamma: Tensor,
-    sigma: Tensor,
-    keys: Tensor,
-    out: Tensor,
-    grad: Tensor | None = None,
-    sums: Tensor | None = None,
-) -> None:
+def _run(inputs: Sequence[Any], out: Tensor, grad: Tensor | None = None, sums: Tensor | None = None) -> None:
+    """The pass: of the inputs into `out`, or, given `grad`, of the gradient into `out` and `sums`."""
     from softcp_gpu.kernels import jit_warp
 
+    source, affine, origin, size, frame, bounds, gamma, sigma, keys = inputs
     axes, lead = len(size), (1,) * (3 - len(size))
     tensors = (source, source if affine is None else affine, origin, bounds, gamma, sigma, keys, out)
     gradients = (out if grad is None else grad, out if sums is None else sums)
