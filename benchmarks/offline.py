@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ from softcp_gpu import phantoms
 from softcp_gpu.data import LAYOUTS, Case, manifest, write_image, write_mask
 from softcp_gpu.modules import LesionBank
 from softcp_gpu.synthesize import synthesize
-from softcp_gpu.synthesize.engine import in_processes, in_this_process
+from softcp_gpu.synthesize.engine import on_this_machine
 from softcp_gpu.synthesize.job import Job
 from softcp_gpu.synthesize.plan import Pair
 from softcp_gpu.synthesize.prepare import prepare
@@ -88,7 +88,7 @@ def ceiling(data: Path, out: Path, count: int, workers: int, tick: Callable[[], 
     job = Ceiling(**vars(prepare(data, out, Settings(count=count, split="all", device="cpu")).job))
     out.mkdir()
     numbers = range(count)
-    records = in_this_process(job, numbers, 1) if workers == 1 else in_processes(job, numbers, workers, 1)
+    records = on_this_machine(job, numbers, workers, 1)
     done = 0
     for record in records:
         manifest.append_line(out / manifest.SAMPLES, record)
@@ -127,7 +127,12 @@ class Copier:
 
     job: Job
 
-    def make(self, number: int) -> dict[str, Any]:
+    device = torch.device("cpu")
+
+    def make(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
+        return [self._copy(number) for number in numbers]
+
+    def _copy(self, number: int) -> dict[str, Any]:
         cases = self.job.backgrounds
         background, source = cases[number % len(cases)], cases[(number + 1) % len(cases)]
         hashes = [self.job.inputs.hashes(case) for case in (background, source)]

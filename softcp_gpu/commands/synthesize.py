@@ -77,7 +77,10 @@ def synthesize_command(
         typer.Option(help=f"{FORMATS[0]}: the data set's own; {FORMATS[1]}: for nnU-Net, real cases and folds too."),
     ] = FORMATS[0],
     workers: Annotated[int, typer.Option(min=0, help="Processes that make samples; 0: one per core.")] = 1,
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples that a worker has in hand at once.")] = 1,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Samples that a worker computes together.", show_default="up to 16, of small images"),
+    ] = None,
     engine: Annotated[
         str, typer.Option(help=f"{ENGINES[0]}: this machine; {ENGINES[1]}: the workers run on a Ray cluster.")
     ] = ENGINES[0],

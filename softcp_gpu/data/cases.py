@@ -61,10 +61,23 @@ def check_size(case: Case) -> None:
     Raises:
         DataError: a size differs, or a header cannot be read.
     """
-    height, width = image_size(case.image)
+    size = image_size(case.image)
     for path in case.masks:
-        if (found := image_size(path)) != (height, width):
-            raise DataError(path, f"{height} x {width} as in {case.image.name}", f"{found[0]} x {found[1]}")
+        check_same_size(path, image_size(path), case.image, size)
+
+
+def check_same_size(path: Path, found: tuple[int, ...], other: Path, expected: tuple[int, ...]) -> None:
+    """Check that one file has the size of another.
+
+    Args:
+        path, other: the files.
+        found, expected: (H, W) of each.
+
+    Raises:
+        DataError: they differ.
+    """
+    if found != expected:
+        raise DataError(path, f"{expected[0]} x {expected[1]} as in {other.name}", f"{found[0]} x {found[1]}")
 
 
 def check_sizes(cases: Iterable[Case], check: Callable[[Case], None] = check_size) -> Listing:

@@ -51,7 +51,7 @@ def decode(path: Path) -> Raster:
     with opened(path) as image:
         bits = _checked_bits(path, image)
         if image.format == "PNG":
-            if _png_header(path) in _PLAIN_PNG:
+            if _png_header(image) in _PLAIN_PNG:
                 return _split(_plain_png(path, image), None, bits, lossy=False)
             image.verify()  # the checksums, which Pillow does not look at while it decodes
     with opened(path) as image:
@@ -119,7 +119,7 @@ def _checked_bits(path: Path, image: Image.Image) -> int:
         raise DataError(path, "one image", f"a stack of {frames}{' or more' * (frames == _MANY)}")
     if image.format == "TIFF":
         return _tiff_bits(path, image)
-    if image.format == "PNG" and _png_header(path)[0] == 16:
+    if image.format == "PNG" and _png_header(image)[0] == 16:
         return 16
     return 1 if image.mode == "1" else 8
 
@@ -147,10 +147,13 @@ def _tiff_bits(path: Path, image: Image.Image) -> int:
     return 16 if bits == 16 else 1 if image.mode == "1" else 8
 
 
-def _png_header(path: Path) -> tuple[int, int]:
-    """Return bit depth and colour type, which a PNG file has at fixed places."""
-    with path.open("rb") as file:
-        header = file.read(26)
+def _png_header(image: Image.Image) -> tuple[int, int]:
+    """Return bit depth and colour type, which a PNG file has at fixed places, before its pixels are read."""
+    file = image.fp  # type: ignore[attr-defined]
+    place = file.tell()
+    file.seek(0)
+    header = file.read(26)
+    file.seek(place)
     return header[24], header[25]
 
 
@@ -158,7 +161,7 @@ def _samples_16_bit(path: Path, image: Image.Image) -> np.ndarray:
     """Decode with kornia_rs what has several channels, because Pillow would cut it to 8 bits without a word."""
     if image.mode.startswith("I"):
         return np.array(image).astype(np.uint16)
-    if image.format == "PNG" and _png_header(path)[1] in (2, 6):
+    if image.format == "PNG" and _png_header(image)[1] in (2, 6):
         return np.asarray(rust_io.read_image_png_u16(str(path), image.mode.lower()))
     if image.format == "TIFF" and image.mode == "RGB":
         if image.tag_v2.get(_TIFF_PLANES) == _SEPARATE:  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from softcp_gpu import checks
-from softcp_gpu.data.cases import Case, Listing, Sample, check_size
+from softcp_gpu.data.cases import Case, Listing, Sample, check_same_size, check_size
 from softcp_gpu.data.errors import DataError
 from softcp_gpu.data.io import read_image, write_image
 from softcp_gpu.data.layout import Layout
@@ -78,8 +78,9 @@ class ImageLayout(Layout):
 
     def load(self, case: Case) -> Sample:
         """See `Layout.load`."""
-        check_size(case)
-        return Sample(read_image(case.image), *self.read_labels(case))
+        image, (lesion, region) = read_image(case.image), self.read_labels(case)
+        check_same_size(case.masks[0], lesion.shape, case.image, image.shape[:2])
+        return Sample(image, lesion, region)
 
     def pixels(self, case: Case) -> np.ndarray:
         """See `Layout.pixels`."""
@@ -134,7 +135,7 @@ class ImageLayout(Layout):
         return paths
 
     def read_labels(self, case: Case) -> tuple[np.ndarray, np.ndarray | None]:
-        """Read the lesion and the region of a case whose sizes agree.
+        """Read the lesion and the region of a case.
 
         Args:
             case: one of `cases`.
@@ -142,7 +143,12 @@ class ImageLayout(Layout):
         Returns:
             (H, W) bool, and the same or None.
         """
-        return np.logical_or.reduce([read_mask(path) for path in case.masks]), None
+        lesion = read_mask(case.masks[0])
+        for path in case.masks[1:]:
+            other = read_mask(path)
+            check_same_size(path, other.shape, case.masks[0], lesion.shape)
+            lesion |= other
+        return lesion, None
 
     def encode_labels(self, like: Case, lesion: np.ndarray, region: np.ndarray | None) -> np.ndarray:
         """Turn lesion and region into the values of a mask file.

@@ -27,6 +27,7 @@ from softcp_gpu.synthesize.job import Job
 
 Record = dict[str, Any]
 AHEAD = 4  # batches in hand per worker: what is slow now and then leaves the others something to do
+THREADS = 4  # that read and write in a worker
 LIVES = 3  # times that a batch alone may end its worker
 
 
@@ -35,24 +36,21 @@ class WorkerError(RuntimeError):
 
 
 class Worker:
-    """Makes samples, several at a time: while one is read or written another is computed.
+    """Makes samples, those of a batch together; for an accelerator they are read and written in threads.
 
     Args:
         job: the run.
-        at_once: how many samples to have in hand.
     """
 
-    def __init__(self, job: Job, at_once: int) -> None:
+    def __init__(self, job: Job) -> None:
         self.maker = job.maker()
-        self.at_once = at_once
 
     def make(self, numbers: Sequence[int]) -> list[Record]:
         """The records of some samples, in their order."""
-        if self.at_once == 1 or len(numbers) == 1:
-            return [self.maker.make(number) for number in numbers]
-        # In threads: torch, codecs and hashes let go of Python's lock.
-        with ThreadPoolExecutor(min(self.at_once, len(numbers))) as pool:
-            return list(pool.map(self.maker.make, numbers))
+        if len(numbers) == 1 or self.maker.device.type == "cpu":  # where every core computes, threads only cost
+            return self.maker.make(numbers)
+        with ThreadPoolExecutor(min(THREADS, len(numbers))) as pool:
+            return self.maker.make(numbers, pool.map)
 
 
 def batches(numbers: range, size: int) -> Iterator[range]:
@@ -66,9 +64,14 @@ def batches(numbers: range, size: int) -> Iterator[range]:
         yield range(first, min(first + size, numbers.stop))
 
 
+def on_this_machine(job: Job, numbers: range, workers: int, batch: int) -> Iterator[Record]:
+    """Makes the samples in worker processes, or in this one if one worker is enough."""
+    return in_this_process(job, numbers, batch) if workers == 1 else in_processes(job, numbers, workers, batch)
+
+
 def in_this_process(job: Job, numbers: range, batch: int) -> Iterator[Record]:
     """Makes the samples here."""
-    worker = Worker(job, batch)
+    worker = Worker(job)
     for part in batches(numbers, batch):
         yield from worker.make(part)
 
@@ -85,7 +88,7 @@ def in_processes(job: Job, numbers: range, workers: int, batch: int) -> Iterator
     """
     coming = batches(numbers, batch)
     pending: deque[_Pending] = deque()
-    crew = _Crew(job, workers, batch)
+    crew = _Crew(job, workers)
     try:
         while True:
             while len(pending) < AHEAD * workers and (part := next(coming, None)) is not None:
@@ -101,7 +104,7 @@ def in_processes(job: Job, numbers: range, workers: int, batch: int) -> Iterator
                 crew.stop()
                 for one in pending:
                     one.end(error, alone)
-                crew = _Crew(job, workers, batch)
+                crew = _Crew(job, workers)
                 continue
             pending.popleft()
             yield from records
@@ -146,7 +149,7 @@ class _Pending:
 class _Crew:
     """Worker processes that end at once when they are told to, or when this process is gone."""
 
-    def __init__(self, job: Job, workers: int, at_once: int) -> None:
+    def __init__(self, job: Job, workers: int) -> None:
         # Not forked: torch's threads do not survive that. A server that has imported torch once is forked instead.
         ways = multiprocessing.get_all_start_methods()
         context = multiprocessing.get_context("forkserver" if "forkserver" in ways else "spawn")
@@ -154,7 +157,7 @@ class _Crew:
             context.set_forkserver_preload([__name__])
         self._out = job.out
         self._told, self._tell = context.Pipe(duplex=False)
-        self._pool = ProcessPoolExecutor(workers, context, initializer=_start, initargs=(job, at_once, self._told))
+        self._pool = ProcessPoolExecutor(workers, context, initializer=_start, initargs=(job, self._told))
 
     def make(self, numbers: range) -> Future[list[Record]]:
         """Has a batch made."""
@@ -201,12 +204,12 @@ class _Here:
     make: Callable[[Sequence[int]], list[Record]]
 
 
-def _start(job: Job, at_once: int, told: Connection) -> None:
+def _start(job: Job, told: Connection) -> None:
     """In a worker process: gets ready."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who runs it decides when to stop
     torch.set_num_threads(1)
     threading.Thread(target=_die_when, args=(told,), daemon=True).start()
-    _Here.make = Worker(job, at_once).make
+    _Here.make = Worker(job).make
 
 
 def _die_when(told: Connection) -> None:

@@ -35,11 +35,12 @@ def foreground(image: np.ndarray) -> np.ndarray:
     image = image[(slice(None, None, step),) * len(shape)]
     # The middle one of three channels: air that is noisy or bright in one of them, as where a sequence of an MRI
     # was scaled by its own darkest pixel, is dark in the other two, and tissue is not.
-    grey = _middle(image).astype(np.float32)
+    grey = _middle(image)
     if len(shape) == 3:
+        grey = grey.astype(np.float32)
         grey = ndimage.uniform_filter(grey, 3)  # the noise of CT reaches from air into tissue
-    low, high = grey.min(), np.percentile(grey.ravel()[:: max(1, grey.size // _SOME)], 99)
-    bright = grey > low + _DARK * (high - low)
+    low, high = grey.min(), _bright(grey.ravel()[:: max(1, grey.size // _SOME)])
+    bright = grey > low + _DARK * (high - float(low))
     thick = _opened(bright)
     if not thick.any():
         return np.ones(shape, bool)
@@ -56,6 +57,13 @@ def _middle(image: np.ndarray) -> np.ndarray:
         return image[..., 0] if image.shape[-1] == 1 else np.median(image.astype(np.float32), axis=-1)
     a, b, c = (np.ascontiguousarray(image[..., channel]) for channel in range(3))
     return np.maximum(np.minimum(a, b), np.minimum(np.maximum(a, b), c))
+
+
+def _bright(values: np.ndarray) -> float:
+    """The 99th percentile; bytes are counted, which takes a quarter of the time of sorting."""
+    if values.dtype != np.uint8:
+        return float(np.percentile(values, 99))
+    return float(np.searchsorted(np.bincount(values).cumsum(), 0.99 * values.size))
 
 
 def _opened(mask: np.ndarray) -> np.ndarray:

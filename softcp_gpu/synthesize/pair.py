@@ -1,8 +1,9 @@
-"""Pasting the lesion of one case into another, from arrays to arrays."""
+"""Pasting the lesions of cases into others, from arrays to arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from softcp_gpu.data.volume_labels import ids_in, marked
 from softcp_gpu.data.volume_orient import oriented_like
 from softcp_gpu.functional.transforms import crop_and_resize
 from softcp_gpu.modules import LesionBank, SoftCP
-from softcp_gpu.types import PasteParams, SoftCPOutput, Status
+from softcp_gpu.types import PasteParams, SoftCPOutput, Status, map_params
 
 LESION, REGION = 1, 2  # class ids of an image while pasting: both go through every transform together
 
@@ -38,16 +39,34 @@ class Pasted(NamedTuple):
     other_labels: tuple[int, ...]  # class ids that were there besides
 
 
+class Parents(NamedTuple):
+    """What one sample is made from."""
+
+    background: Sample  # receives the lesion
+    source: Sample | LesionBank  # gives it; a bank draws it by the seed
+    region: np.ndarray | None  # (*axes) bool: what the lesion must touch in the background
+    seed: int  # of every draw
+
+
+class _Fitted(NamedTuple):
+    """Parents as tensors of a batch of one, the source on the background's frame."""
+
+    parents: Parents
+    source: Sample | LesionBank
+    lesions: tuple[int, ...]  # class ids
+    others: tuple[int, ...]
+    tensors: dict[str, Tensor]  # arguments of `SoftCP.augment`
+
+    def kind(self, number: int) -> tuple[Any, ...]:
+        """What the samples of a batch have in common; a volume has enough pixels to be one by itself."""
+        alone = number if self.parents.background.grid is not None else None
+        facts = ((name, x.dtype, x.shape) for name, x in self.tensors.items())
+        return (alone, self.lesions, self.others, *facts)
+
+
 @torch.inference_mode()  # a sample is over a thousand small tensor operations: a fifth of their time is autograd's
-def paste_pair(
-    make: Augmentation,
-    background: Sample,
-    source: Sample | LesionBank,
-    region: np.ndarray | None,
-    seed: int,
-    device: torch.device,
-) -> Pasted:
-    """Pastes the lesion of `source`, or one of a bank, into `background`.
+def paste_pairs(make: Augmentation, pairs: Sequence[Parents], device: torch.device) -> list[Pasted]:
+    """Pastes lesions; images of one size are computed together, and none depends on which others there are.
 
     A source image of another size is scaled until it fits into the background's frame, centred, its border repeated
     around it. A source volume is turned to the background's axes, and its lesion keeps its size in the body. Sums are
@@ -55,33 +74,62 @@ def paste_pair(
 
     Args:
         make: makes the augmentation for the class ids of a pair; where there are none, `LESION` and `REGION`.
-        background: the case that receives the lesion.
-        source: the case that gives it, or the bank that it is drawn from.
-        region: (*axes) bool, what the lesion must touch in the background, or None.
-        seed: of every draw.
+        pairs: the parents.
         device: where to compute.
 
     Returns:
-        The result, or the unchanged background with the status that says why.
+        The results, or unchanged backgrounds with the status that says why.
     """
-    fitted = source if isinstance(source, LesionBank) else fit(source, background)
-    lesions, others = _class_ids(background, fitted)
+    fitted = [_fitted(pair, device) for pair in pairs]
+    kinds: dict[tuple[Any, ...], list[int]] = {}
+    for number, one in enumerate(fitted):
+        kinds.setdefault(one.kind(number), []).append(number)
+    made: dict[int, Pasted] = {}
+    for numbers in kinds.values():
+        made |= zip(numbers, _paste([fitted[number] for number in numbers], make), strict=True)
+    return [made[number] for number in range(len(pairs))]
+
+
+def _paste(fitted: Sequence[_Fitted], make: Augmentation) -> Iterator[Pasted]:
+    """A batch of one kind."""
+    first = fitted[0]
+    background, lesions, others = first.parents.background, first.lesions, first.others
     aug = make(lesions, others)
-    image, labels = _tensors(background, device)
-    place = None if region is None else torch.from_numpy(region)[None, None].to(device)
-    given: dict[str, Any] = {}
-    if isinstance(fitted, Sample):
-        given["source_image"], given["source_mask"] = _tensors(fitted, device)
-        if fitted.grid is not None:
-            limits = value_limits(fitted.image[around_lesion(fitted)])
-            given |= {"source_spacing": fitted.grid.spacing_mm, "source_range": limits[None].to(given["source_image"])}
-    params = aug.draw(torch.tensor([seed]), tuple(image.shape[2:]), own_source=True)
+    given: dict[str, Any] = {name: torch.cat([one.tensors[name] for one in fitted]) for name in first.tensors}
+    if isinstance(first.source, Sample) and first.source.grid is not None:
+        given["source_spacing"] = first.source.grid.spacing_mm
+    image = given["image"]
+    seeds = torch.tensor([one.parents.seed for one in fitted])
+    params = aug.draw(seeds, tuple(image.shape[2:]), own_source=True)
     spacing = background.grid and background.grid.spacing_mm
-    out = aug.augment(image, labels, place, spacing=spacing, params=params, **given)
-    result = _result(background, out, lesions)
-    shown = fitted if isinstance(fitted, Sample) else _drawn(fitted, seed)
-    soft = out.soft_mask[0, 0].cpu().numpy()
-    return Pasted(Status(int(out.status)).label, result, region, shown, soft, out, lesions, others)
+    out = aug.augment(**given, spacing=spacing, params=params)
+    for i, (parents, source, *_) in enumerate(fitted):
+        alone = _row(out, i)
+        result = _result(parents.background, alone, lesions)
+        shown = source if isinstance(source, Sample) else _drawn(source, parents.seed)
+        soft = alone.soft_mask[0, 0].cpu().numpy()
+        status = Status(int(alone.status)).label
+        yield Pasted(status, result, parents.region, shown, soft, alone, lesions, others)
+
+
+def _row(out: SoftCPOutput, i: int) -> SoftCPOutput:
+    """One sample of a batch, as it would be alone."""
+    alone: SoftCPOutput = map_params(out, itemgetter(slice(i, i + 1)))
+    return alone._replace(params=alone.params._replace(source_index=alone.params.source_index - i))
+
+
+def _fitted(parents: Parents, device: torch.device) -> _Fitted:
+    background, source, region, _ = parents
+    source = source if isinstance(source, LesionBank) else fit(source, background)
+    tensors = dict(zip(("image", "mask"), _tensors(background, device), strict=True))
+    if region is not None:
+        tensors["region"] = torch.from_numpy(region)[None, None].to(device)
+    if isinstance(source, Sample):
+        tensors |= zip(("source_image", "source_mask"), _tensors(source, device), strict=True)
+        if source.grid is not None:
+            limits = value_limits(source.image[around_lesion(source)])
+            tensors["source_range"] = limits[None].to(tensors["source_image"])
+    return _Fitted(parents, source, *_class_ids(background, source), tensors)
 
 
 def pasted_lesion(background: Sample, pasted: Pasted) -> np.ndarray:

@@ -86,7 +86,7 @@ class _Crew:
         needs = {"num_gpus": 1} if torch.device(job.device).type == "cuda" else {"num_cpus": 1}
         self.actor_class = ray.remote(_Actor).options(**needs)
         # In a list Ray hands the job on as it is, to be fetched when the node has been found fit to read it.
-        self.start = (_versions(), os.getcwd(), mark, [ray.put(job)], batch)
+        self.start = (_versions(), os.getcwd(), mark, [ray.put(job)])
         self.waiting: deque[_Batch] = deque()
         self.idle: list[Any] = []
         self.busy: dict[Future[Any], tuple[Any, _Batch | None]] = {}  # None: the actor is getting ready
@@ -168,7 +168,7 @@ class _Actor:
 
     worker: Worker
 
-    def start(self, versions: Sequence[str], cwd: str, mark: str, job: Sequence[Any], at_once: int) -> None:
+    def start(self, versions: Sequence[str], cwd: str, mark: str, job: Sequence[Any]) -> None:
         """Gets ready.
 
         Args:
@@ -176,7 +176,6 @@ class _Actor:
             cwd: where they are; the paths of a job may start there.
             mark: name of a file in the run's folder that is in no other.
             job: a reference to it.
-            at_once: how many samples to have in hand.
 
         Raises:
             WorkerError: naming the node.
@@ -190,7 +189,7 @@ class _Actor:
             found: Job = ray.get(job[0])
             _check_shared(found, mark)
             torch.set_num_threads(1)
-            self.worker = Worker(found, at_once)
+            self.worker = Worker(found)
         except ValueError as error:
             node = f"{socket.gethostname()} ({ray.util.get_node_ip_address()})"
             raise WorkerError(f"on the node {node}: {error}") from error

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,17 @@ import torch
 from softcp_gpu import __version__, checks
 from softcp_gpu.choices import ENGINES
 from softcp_gpu.data import DataError, manifest, run_folder
-from softcp_gpu.synthesize.engine import Record, in_processes, in_this_process
+from softcp_gpu.synthesize.engine import Record, on_this_machine
 from softcp_gpu.synthesize.job import Job, make_augmentation
 from softcp_gpu.synthesize.pair import LESION
 from softcp_gpu.synthesize.prepare import Prepared, prepare
 from softcp_gpu.synthesize.same_run import check_same_run
 from softcp_gpu.synthesize.settings import Settings
 from softcp_gpu.synthesize.summary import Summary
+
+MOST = 16  # samples of a batch
+PIXELS = 1 << 22  # of the images of a batch: beyond that calls cost little
+BATCHES = 4  # for each worker, so that none is left without work
 
 
 def synthesize(
@@ -39,7 +45,7 @@ def synthesize(
     bank: Path | str | None = None,
     format: str = "same",
     workers: int = 1,
-    batch_size: int = 1,
+    batch_size: int | None = None,
     engine: str = "local",
     overwrite: bool = False,
     resume: bool = False,
@@ -74,8 +80,8 @@ def synthesize(
         format: "same": new samples in the data set's own format; "nnunet": the training part and the new samples as a
             raw data set of nnU-Net, with folds.
         workers: processes that make samples; 1: this one.
-        batch_size: samples that a worker has in hand at once. Each is computed by itself, so that it does not depend
-            on the others.
+        batch_size: samples that a worker has in hand at once, and computes together where their images have one size;
+            none depends on the others. Default: up to 16, fewer of large images.
         engine: "local", or "ray": the workers are actors on a Ray cluster.
         overwrite: may remove what an earlier run wrote to `out`.
         resume: goes on with an earlier run of the same arguments on the same files.
@@ -98,7 +104,7 @@ def synthesize(
     )
     asked.check()
     checks.choice("engine", engine, ENGINES)
-    for name, value in (("workers", workers), ("batch_size", batch_size)):
+    for name, value in (("workers", workers), ("batch_size", 1 if batch_size is None else batch_size)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             checks.fail(name, "a whole number of 1 or more", repr(value))
     if resume and (overwrite or dry_run):
@@ -106,8 +112,9 @@ def synthesize(
     _check_apart(data, out)
     if not (resume or dry_run):
         run_folder.check_folder(out, overwrite)
-    make = _engine(engine, workers, batch_size)
+    make = _engine(engine)
     prepared = prepare(data, out, asked, on_case)
+    batch = _batch(prepared, workers) if batch_size is None else batch_size
     if strict:
         _check_strict(data, prepared.summary)
     if dry_run:
@@ -115,6 +122,7 @@ def synthesize(
     if not resume:
         run_folder.make_folder(out)
     with run_folder.locked(out):
+        make = partial(make, workers=workers, batch=batch)
         _run(data, prepared, make, overwrite=overwrite, resume=resume, strict=strict, on_sample=on_sample)
     return prepared.summary
 
@@ -162,16 +170,22 @@ def _run(
     manifest.write_json(out / manifest.SUMMARY, summary.plain(settings, data.name, repr(augmentation)))
 
 
-def _engine(name: str, workers: int, batch: int) -> Callable[[Job, range], Iterator[Record]]:
-    if name == "ray":
-        from softcp_gpu.synthesize.ray_cluster import import_ray
-        from softcp_gpu.synthesize.ray_engine import on_ray
+def _engine(name: str) -> Callable[..., Iterator[Record]]:
+    """Makes the records of (job, numbers, workers, batch)."""
+    if name == "local":
+        return on_this_machine
+    from softcp_gpu.synthesize.ray_cluster import import_ray
+    from softcp_gpu.synthesize.ray_engine import on_ray
 
-        import_ray()  # what is missing is told before the data set is looked at
-        return lambda job, numbers: on_ray(job, numbers, workers, batch)
-    if workers == 1:
-        return lambda job, numbers: in_this_process(job, numbers, batch)
-    return lambda job, numbers: in_processes(job, numbers, workers, batch)
+    import_ray()  # what is missing is told before the data set is looked at
+    return on_ray
+
+
+def _batch(prepared: Prepared, workers: int) -> int:
+    """As many samples as spread the cost of calls: it counts for small images. Every worker gets several batches."""
+    largest = max(math.prod(line["shape"]) for line in prepared.chosen.lines if "shape" in line)
+    each = prepared.summary.requested // (BATCHES * workers)
+    return max(1, min(MOST, PIXELS // largest, each))
 
 
 def _facts(data: Path, prepared: Prepared) -> dict[str, Any]:

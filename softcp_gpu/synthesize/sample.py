@@ -1,8 +1,8 @@
-"""One new sample: pairs are tried until one can be pasted and saved."""
+"""New samples: pairs are tried until one can be pasted and saved."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,12 +14,15 @@ from softcp_gpu import __version__
 from softcp_gpu.data import Case, DataError, Layout, Problem, Sample, manifest, run_folder
 from softcp_gpu.data.masks import box_of
 from softcp_gpu.modules import LesionBank
+from softcp_gpu.synthesize.course import Course, Try, source_of
 from softcp_gpu.synthesize.foreground import foreground
-from softcp_gpu.synthesize.pair import Augmentation, Pasted, paste_pair, pasted_lesion
+from softcp_gpu.synthesize.pair import Augmentation, Parents, Pasted, paste_pairs, pasted_lesion
 from softcp_gpu.synthesize.plan import Pair, Pairing
 from softcp_gpu.synthesize.save import Saver, patient_of
 from softcp_gpu.synthesize.survey import Inputs, label_pixels, lesion_facts
 
+Record = dict[str, Any]
+Each = Callable[..., Iterable[Any]]
 TRIES = 8  # pairs that are tried for one sample before it is given up
 
 
@@ -29,13 +32,6 @@ class Shown(NamedTuple):
     number: int
     background: Sample
     pasted: Pasted
-
-
-class _Try(NamedTuple):
-    status: str
-    pasted: dict[str, Any] = {}  # noqa: RUF012 - a tuple's default is never changed
-    problem: Problem | None = None
-    bad_background: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,28 +58,36 @@ class SampleMaker:
         """
         pair = self.pairing.draw(0, 0)
         try:
-            self._paste(pair, self._load(pair.background))
+            self._paste([self._parents(pair, self._load(pair.background))])
         except DataError:  # told when its turn comes
             return
 
-    def make(self, number: int) -> dict[str, Any]:
-        """Tries pairs until one is pasted and saved; a bad file costs a try. Returns the sample's record."""
-        new_id, skipped = f"synth_{number:06d}", 0
-        tries: list[dict[str, str]] = []
-        problems: dict[Problem, None] = {}
-        for attempt in range(TRIES):
-            pair = self.pairing.draw(number, attempt, skipped)
-            last = self._try(new_id, pair)
-            source = _source(pair, self.bank)["id"]
-            tries.append({"background": pair.background.id, "source": source, "status": last.status})
-            problems |= {last.problem: None} if last.problem else {}
-            skipped += last.bad_background
-            if last.pasted:
-                break
-        record = {"schema": manifest.SCHEMA, "id": new_id, "number": number, "status": last.status}
-        record |= {"code": __version__, "config_sha256": self.config_sha256, "tries": tries}
-        told = [{"path": str(problem.path), "reason": problem.reason} for problem in problems]
-        return {**record, "problems": told, **(last.pasted or {"files": {}})}
+    def make(self, numbers: Sequence[int], each: Each = map) -> list[Record]:
+        """Makes samples, computed together: pairs are tried until each is pasted and saved; a bad file costs a try.
+
+        Args:
+            numbers: of the samples.
+            each: `map`, or that of a pool of threads, for what is read and written.
+
+        Returns:
+            Their records.
+        """
+        courses = [Course(number) for number in numbers]
+        for _ in range(TRIES):
+            coming = [course for course in courses if not course.last.pasted]
+            read = [*each(self._read, coming)]
+            whole = [(course, one) for course, one in zip(coming, read, strict=True) if isinstance(one, Parents)]
+            pasted = self._paste([parents for _, parents in whole])
+            ends = iter([*each(self._end, *zip(*whole, strict=True), pasted)] if whole else [])
+            for course, one in zip(coming, read, strict=True):
+                course.note(next(ends) if isinstance(one, Parents) else one, self.bank)
+        return [self._record(course) for course in courses]
+
+    def _record(self, course: Course) -> Record:
+        record = {"schema": manifest.SCHEMA, "id": course.id, "number": course.number, "status": course.last.status}
+        record |= {"code": __version__, "config_sha256": self.config_sha256, "tries": course.tries}
+        told = [{"path": str(problem.path), "reason": problem.reason} for problem in course.problems]
+        return {**record, "problems": told, **(course.last.pasted or {"files": {}})}
 
     def show(self, record: Mapping[str, Any]) -> Shown:
         """Pastes a recorded sample again, without saving it.
@@ -96,13 +100,13 @@ class SampleMaker:
         """
         pair = self.pair_of(record)
         background = self._load(pair.background)
-        return Shown(record["number"], background, self._paste(pair, background))
+        return Shown(record["number"], background, self._pasted(pair, background))
 
     def save_again(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Pastes and saves a recorded sample again; returns what its record should say."""
         pair = self.pair_of(record)
         background = self._load(pair.background)
-        return self._save(record["id"], pair, background, self._paste(pair, background))
+        return self._save(record["id"], pair, background, self._pasted(pair, background))
 
     def pair_of(self, record: Mapping[str, Any]) -> Pair:
         """The parents and the seed that a record names."""
@@ -115,28 +119,33 @@ class SampleMaker:
             raise DataError(self.inputs.root, f"the parent {case_id}", "no such case in the training part")
         return self.cases[case_id]
 
-    def _try(self, new_id: str, pair: Pair) -> _Try:
+    def _read(self, course: Course) -> Parents | Try:
+        """The parents of a sample's next try."""
+        pair = course.pair = self.pairing.draw(course.number, len(course.tries), course.skipped)
         try:
             background = self._load(pair.background)
         except DataError as error:
-            return _Try("unreadable", problem=Problem(Path(error.args[0]), str(error)), bad_background=True)
+            return Try("unreadable", problem=Problem(Path(error.args[0]), str(error)), bad_background=True)
         try:
-            pasted = self._paste(pair, background)
+            return self._parents(pair, background)
         except DataError as error:
-            return _Try("unreadable", problem=Problem(Path(error.args[0]), str(error)))
+            return Try("unreadable", problem=Problem(Path(error.args[0]), str(error)))
+
+    def _end(self, course: Course, parents: Parents, pasted: Pasted) -> Try:
+        """What became of a try; what was pasted is saved."""
         if pasted.status != "pasted":
-            return _Try(pasted.status)
+            return Try(pasted.status)
         if not pasted.soft_mask.any():  # by a crop of the result
-            return _Try("cropped_away")
+            return Try("cropped_away")
         try:
-            return _Try("pasted", self._save(new_id, pair, background, pasted))
+            return Try("pasted", self._save(course.id, course.pair, parents.background, pasted))
         except DataError as error:
             if isinstance(error.__cause__, OSError):  # a full disk, say: no other pair would do better
                 raise
             run_folder.check_room(self.out, 2 * pasted.sample.image.nbytes)  # not all that writes tells why it failed
-            path = pair.background.image  # the new files have its format
+            path = course.pair.background.image  # the new files have its format
             problem = Problem(path, str(DataError(path, *error.args[1:])))
-            return _Try("unwritable", problem=problem, bad_background=True)
+            return Try("unwritable", problem=problem, bad_background=True)
         except OSError as error:  # where not even what was written can be removed
             raise DataError(self.out, "a folder that can be written", error.strerror or str(error)) from error
 
@@ -144,12 +153,17 @@ class SampleMaker:
         self.inputs.check(case)
         return self.layout.load(case)
 
-    def _paste(self, pair: Pair, background: Sample) -> Pasted:
-        source = self._load_source(pair, background)
-        place = _place(background, self.region)
-        return paste_pair(self.augmentation, background, source, place, pair.seed, self.device)
+    def _parents(self, pair: Pair, background: Sample) -> Parents:
+        source = self._loadsource_of(pair, background)
+        return Parents(background, source, _place(background, self.region), pair.seed)
 
-    def _load_source(self, pair: Pair, background: Sample) -> Sample | LesionBank:
+    def _paste(self, pairs: Sequence[Parents]) -> list[Pasted]:
+        return paste_pairs(self.augmentation, pairs, self.device)
+
+    def _pasted(self, pair: Pair, background: Sample) -> Pasted:
+        return self._paste([self._parents(pair, background)])[0]
+
+    def _loadsource_of(self, pair: Pair, background: Sample) -> Sample | LesionBank:
         if pair.source is None:
             assert self.bank is not None  # or the pairing would name a source
             return self.bank
@@ -161,7 +175,7 @@ class SampleMaker:
 
     def _save(self, new_id: str, pair: Pair, background: Sample, pasted: Pasted) -> dict[str, Any]:
         """Writes a sample; returns what its record says about it."""
-        source = _source(pair, self.bank)
+        source = source_of(pair, self.bank)
         source |= {"sha256": self.inputs.hashes(pair.source)} if pair.source else {}
         parents = [patient_of(pair.background), source["patient"] or source["id"]]
         paths = self.saver.save(new_id, pair, parents, pasted.sample)
@@ -200,12 +214,3 @@ def _place(background: Sample, region: str) -> np.ndarray | None:
     if region == "none":
         return None
     return foreground(background.image) if background.region is None else background.region | background.lesion
-
-
-def _source(pair: Pair, bank: LesionBank | None) -> dict[str, Any]:
-    """Who gave the lesion: a case, or a row of a bank with the case that it was cut out of."""
-    if pair.source is not None:
-        return {"id": pair.source.id, "patient": pair.source.patient}
-    assert bank is not None
-    row = int(bank.draw(torch.tensor([pair.seed])))
-    return {"id": bank.entries[row].case, "patient": bank.entries[row].patient, "bank_row": row}

@@ -8,7 +8,7 @@ import torch
 from scipy import ndimage
 
 from softcp_gpu.data import Sample
-from softcp_gpu.synthesize.pair import fit, paste_pair
+from softcp_gpu.synthesize.pair import Parents, fit, paste_pairs
 from softcp_gpu.synthesize.run import make_augmentation
 from tests.synthesize import trees
 
@@ -23,7 +23,7 @@ def case(i, shape=(trees.SIDE, trees.SIDE), channels=3, dtype=np.uint8, region=F
 
 
 def paste(background, source, region=None, seed=0, **config):
-    return paste_pair(partial(make_augmentation, config), background, source, region, seed, CPU)
+    return paste_pairs(partial(make_augmentation, config), [Parents(background, source, region, seed)], CPU)[0]
 
 
 def shifted(array, offset):

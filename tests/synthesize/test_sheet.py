@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from softcp_gpu.data import DataError, Sample
-from softcp_gpu.synthesize.pair import paste_pair
+from softcp_gpu.synthesize.pair import Parents, paste_pairs
 from softcp_gpu.synthesize.picture import pictures
 from softcp_gpu.synthesize.run import make_augmentation
 from softcp_gpu.synthesize.sample import Shown
@@ -30,7 +30,8 @@ def pictures_of(samples):
 
 def shown(number, background, source):
     region = None if background.region is None else background.region | background.lesion
-    pasted = paste_pair(partial(make_augmentation, {}), background, source, region, number, torch.device("cpu"))
+    parents = Parents(background, source, region, number)
+    [pasted] = paste_pairs(partial(make_augmentation, {}), [parents], torch.device("cpu"))
     return Shown(number, background, pasted)
 
 

@@ -1,0 +1,68 @@
+"""Samples that are computed together are what each would be alone."""
+
+from types import MappingProxyType
+
+import pytest
+
+from softcp_gpu.data import build_bank, find_layout
+from softcp_gpu.synthesize import pair, synthesize
+from tests.synthesize import trees
+from tests.synthesize.trees import contents, lines
+
+COUNT = 12
+CONFIGS = MappingProxyType(
+    {
+        "default": {},
+        "rim": {"match": "rim"},
+        "poisson": {"blend": "poisson"},
+        "carvemix": {"blend": "carvemix"},
+        "whole images": {"background_transform": {}, "image_transform": {}},
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Images of two sizes, and one that is cut off."""
+    root = tmp_path_factory.mktemp("together") / "data"
+    trees.pairs(root, 6)
+    for i in range(3):
+        trees.pair(root, f"b{i}", i, shape=(48, 80))
+    trees.truncate(root / "images" / "a2.png")
+    return root
+
+
+def made(data, out, batch, **how):
+    synthesize(data, out, count=COUNT, batch_size=batch, **how)
+    return contents(out)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_batches_of_any_size_make_the_same_files_and_records(data, tmp_path, name):
+    alone = made(data, tmp_path / "alone", 1, config=CONFIGS[name])
+    assert made(data, tmp_path / "five", 5, config=CONFIGS[name]) == alone
+    assert made(data, tmp_path / "all", COUNT, config=CONFIGS[name]) == alone
+    records = lines(tmp_path / "alone")
+    assert max(len(record["tries"]) for record in records) > 1  # some go on alone after the first try
+    assert sum(record["status"] == "pasted" for record in records) > COUNT / 2
+
+
+def test_lesions_of_a_bank_too(data, tmp_path):
+    layout = find_layout(data)
+    build_bank(layout, layout.cases(data)[0], tmp_path / "bank")
+    alone = made(data, tmp_path / "alone", 1, bank=tmp_path / "bank")
+    assert made(data, tmp_path / "all", COUNT, bank=tmp_path / "bank") == alone
+
+
+def test_images_of_one_size_are_one_batch(data, tmp_path, monkeypatch):
+    batches = []
+    augment = pair.SoftCP.augment
+
+    def counted(self, image, *rest, **named):
+        batches.append(image.shape[0])
+        return augment(self, image, *rest, **named)
+
+    monkeypatch.setattr(pair.SoftCP, "augment", counted)
+    made(data, tmp_path / "all", COUNT)
+    assert len(batches) < COUNT / 2
+    assert sum(batches) >= COUNT
