@@ -141,7 +141,7 @@ class TestFullDisk:
         out = disk.folder / "out"
         fill_after_the_files_of_the_fifth(disk, monkeypatch)
         with pytest.raises(DataError, match=r"samples.jsonl: expected .* found .*No space left on device"):
-            synthesize(data, out, count=COUNT)
+            synthesize(data, out, count=COUNT, batch_size=1)
         monkeypatch.undo()
         assert whole_samples(out) == 4
         disk.free()
