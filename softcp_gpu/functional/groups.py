@@ -14,6 +14,7 @@ from softcp_gpu.types import PasteParams, PlacementRecord, SoftCPOutput
 Rows = slice | Tensor
 
 _MOST = 16  # what calling an operation costs is spread over so many samples
+_FRAME = 3  # axes at least of what holds frames
 _PIXELS = 1 << 22  # of the frames of a group: beyond that the calls cost little, and their tiles leave the cache
 
 
@@ -69,7 +70,11 @@ class Joined:
         if not self.fields:
             self.fields = [execution.empty((self.batch, *x.shape[1:]), x.dtype, x.device) for x in fields]
         for whole, field in zip(self.fields, fields, strict=True):
-            whole[rows] = field
+            if isinstance(rows, slice) or field.ndim < _FRAME:
+                whole[rows] = field
+                continue
+            for row, frame in zip(rows.tolist(), field, strict=True):  # an index by a tensor copies value by value
+                whole[row] = frame
 
     def output(self, params: PasteParams) -> SoftCPOutput:
         """The whole batch."""
