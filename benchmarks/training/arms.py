@@ -33,6 +33,7 @@ ARMS: Mapping[str, Arm] = MappingProxyType(
         "poisson": Arm("+ Poisson-CP", {"blend": "poisson"}),
         "softcp": Arm("+ Soft-CP", {}),
         "softcp-online": Arm("+ Soft-CP, online", {}, online=True),
+        "hard-online": Arm("+ hard CP, online", {"blend": "hard"}, online=True),
         "softcp-rim": Arm("+ Soft-CP, rim matched", {"match": "rim"}),
         "hard-rim": Arm("+ hard CP, rim matched", {"blend": "hard", "match": "rim"}),
         "gaussian-mask-rim": Arm("+ Gaussian-CP (mask), rim matched", {"blend": "gaussian-mask", "match": "rim"}),

@@ -17,7 +17,7 @@ from softcp_gpu import SoftCP, Status
 from softcp_gpu.data import Sample
 from softcp_gpu.synthesize.foreground import foreground
 from softcp_gpu.synthesize.job import make_augmentation
-from softcp_gpu.synthesize.pair import paste_pair
+from softcp_gpu.synthesize.pair import Parents, paste_pairs
 from softcp_gpu.synthesize.plan import Pairing, sample_count
 from softcp_gpu.synthesize.sample import TRIES
 
@@ -57,7 +57,7 @@ def synthetic_set(data: DataSet, train: Sequence[int], config: Mapping[str, Any]
             assert pair.source is not None  # there is no bank
             background, source = by_id[pair.background.id], by_id[pair.source.id]
             place = foreground(background.image)
-            tried = paste_pair(make, background, source, place, pair.seed, torch.device("cpu"))
+            [tried] = paste_pairs(make, [Parents(background, source, place, pair.seed)], torch.device("cpu"))
             if tried.status == Status.PASTED.label:
                 made.append(tried.sample)
                 break

@@ -105,6 +105,7 @@ def arms_table(scores: Scores) -> list[str]:
 def comparisons(scores: Scores) -> list[tuple[str, Difference]]:
     """Every arm against real data alone, and Soft-CP against each of its rivals."""
     pairs = [(arm, REAL) for arm in ARMS if arm != REAL] + [("softcp", rival) for rival in RIVALS]
+    pairs += [("softcp-online", other) for other in ("softcp", "hard-online")]
     pairs += [("softcp-rim", "softcp"), *(("softcp-rim", f"{rival}-rim") for rival in ("hard", "gaussian-mask"))]
     found = [
         (f"{one} - {other}", difference(*(values(scores, arm, MAIN) for arm in (one, other)))) for one, other in pairs
