@@ -132,16 +132,18 @@ def test_in_memory_we_make_what_synthesize_writes(folder, loaded, tmp_path):
     assert all(torch.equal(one, other) for one, other in zip(written, made.images, strict=True))
 
 
-def test_online_pastes_into_the_share_that_a_synthetic_set_has(loaded):
+@pytest.mark.parametrize("arm", ["softcp-online", "softcp-online-half"])
+def test_online_pastes_into_its_share_of_the_images(loaded, arm):
     images = loaded.images
-    online = pasted.Online(arms.config_of("softcp-online", "smoke", "lgg"), images, 8, 0)
-    assert online.p > pasted.SHARE  # a third of the sources are empty
+    online = pasted.Online(arms.config_of(arm, "smoke", "lgg"), images, 8, 0, arms.ARMS[arm].share)
+    assert online.p > arms.ARMS[arm].share  # a third of the sources are empty
     statuses = torch.zeros(5, dtype=torch.int64)
     for step in range(16):
         image, mask = online(images.at(list(range(step % 5, step % 5 + 36))), step, statuses)
     assert image.shape[1:] == (3, SIZE, SIZE)
     assert mask.dtype == torch.bool
-    assert float(statuses[0] / statuses.sum()) == pytest.approx(pasted.SHARE, abs=0.055)  # 3 sigma of 576 samples
+    found = float(statuses[0] / statuses.sum())
+    assert found == pytest.approx(arms.ARMS[arm].share, abs=0.065)  # 3 sigma of 576 samples
 
 
 def test_a_sweep_goes_seed_by_seed_and_trains_nothing_twice(loaded, tmp_path, monkeypatch):

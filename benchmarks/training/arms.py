@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from benchmarks.training.presets import BOUNDS, tuned
+from benchmarks.training.presets import BOUNDS, REAL_PER_SYNTHETIC, tuned
 from softcp_gpu import SoftCP, checks
+
+SHARE = 1 / (1 + REAL_PER_SYNTHETIC)
 
 
 class Arm(NamedTuple):
@@ -16,6 +18,7 @@ class Arm(NamedTuple):
     title: str
     config: Mapping[str, Any] | None  # keywords of `SoftCP` beside those that all arms share; None: nothing is pasted
     online: bool = False
+    share: float = SHARE  # of the images trained on, that are pasted into
 
     @property
     def soft(self) -> bool:
@@ -33,6 +36,7 @@ ARMS: Mapping[str, Arm] = MappingProxyType(
         "poisson": Arm("+ Poisson-CP", {"blend": "poisson"}),
         "softcp": Arm("+ Soft-CP", {}),
         "softcp-online": Arm("+ Soft-CP, online", {}, online=True),
+        "softcp-online-half": Arm("+ Soft-CP, online, half of the images", {}, online=True, share=0.5),
         "hard-online": Arm("+ hard CP, online", {"blend": "hard"}, online=True),
         "softcp-rim": Arm("+ Soft-CP, rim matched", {"match": "rim"}),
         "hard-rim": Arm("+ hard CP, rim matched", {"blend": "hard", "match": "rim"}),

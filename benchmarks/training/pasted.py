@@ -21,8 +21,6 @@ from softcp_gpu.synthesize.pair import Parents, paste_pairs
 from softcp_gpu.synthesize.plan import Pairing, sample_count
 from softcp_gpu.synthesize.sample import TRIES
 
-SHARE = 1 / (1 + REAL_PER_SYNTHETIC)  # of the training images, that are pasted into
-
 
 class Synthetic(NamedTuple):
     """A synthetic set."""
@@ -69,16 +67,17 @@ class Online:
     """`SoftCP` on the batches of a training: each image is the source of another one of its batch.
 
     A pass over the training part with p = 1 tells how often a paste succeeds (a source may be empty, a lesion may find
-    no place); p is then such that the share of pasted samples is that of the arms with a synthetic set.
+    no place); p is then such that a given share of the samples is pasted into.
 
     Args:
         config: keywords of `SoftCP`.
         train: what is trained on.
         batch: samples in a batch.
         seed: of the draws; those of a step depend on (seed, step) alone.
+        share: of the samples, above 0.
     """
 
-    def __init__(self, config: Mapping[str, Any], train: Images, batch: int, seed: int) -> None:
+    def __init__(self, config: Mapping[str, Any], train: Images, batch: int, seed: int, share: float) -> None:
         self.seed = seed
         self.p = 1.0
         self.aug = SoftCP(**{**config, "p": 1.0})
@@ -88,7 +87,7 @@ class Online:
         ):
             if len(index) > 1:
                 self(train.at(index), -1 - step, tried)
-        self.p = min(1.0, SHARE / max(float(tried[Status.PASTED] / tried.sum()), 1e-6))
+        self.p = min(1.0, share / max(float(tried[Status.PASTED] / tried.sum()), 1e-6))
         self.aug = SoftCP(**{**config, "p": self.p})
 
     def __call__(self, images: Images, step: int, statuses: Tensor) -> tuple[Tensor, Tensor]:

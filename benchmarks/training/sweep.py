@@ -143,7 +143,7 @@ def _material(data: DataSet, parts: Parts, real: Images, run: Run, config: Mappi
     if config is None:
         return _Material(real, None, {})
     if arms.ARMS[run.arm].online:
-        return _Material(real, Online(config, real, run.settings.batch, run.seed), {})
+        return _Material(real, Online(config, real, run.settings.batch, run.seed, arms.ARMS[run.arm].share), {})
     made = synthetic_set(data, parts.train, config, run.seed)
     return _Material(real.and_(made.images.to(real.image.device)), None, made.statuses)
 
