@@ -80,35 +80,36 @@ def paste_pairs(make: Augmentation, pairs: Sequence[Parents], device: torch.devi
     Returns:
         The results, or unchanged backgrounds with the status that says why.
     """
-    fitted = [_fitted(pair, device) for pair in pairs]
+    fitted = [_fitted(pair) for pair in pairs]
     kinds: dict[tuple[Any, ...], list[int]] = {}
     for number, one in enumerate(fitted):
         kinds.setdefault(one.kind(number), []).append(number)
     made: dict[int, Pasted] = {}
     for numbers in kinds.values():
-        made |= zip(numbers, _paste([fitted[number] for number in numbers], make), strict=True)
+        made |= zip(numbers, _paste([fitted[number] for number in numbers], make, device), strict=True)
     return [made[number] for number in range(len(pairs))]
 
 
-def _paste(fitted: Sequence[_Fitted], make: Augmentation) -> Iterator[Pasted]:
-    """A batch of one kind."""
+def _paste(fitted: Sequence[_Fitted], make: Augmentation, device: torch.device) -> Iterator[Pasted]:
+    """A batch of one kind; it goes to the device and comes back as a whole."""
     first = fitted[0]
     background, lesions, others = first.parents.background, first.lesions, first.others
     aug = make(lesions, others)
-    given: dict[str, Any] = {name: torch.cat([one.tensors[name] for one in fitted]) for name in first.tensors}
+    given: dict[str, Any] = dict(first.tensors)  # a volume is not copied
+    if len(fitted) > 1:
+        given = {name: torch.cat([one.tensors[name] for one in fitted]) for name in given}
+    given = {name: x.to(device) for name, x in given.items()}
     if isinstance(first.source, Sample) and first.source.grid is not None:
         given["source_spacing"] = first.source.grid.spacing_mm
-    image = given["image"]
     seeds = torch.tensor([one.parents.seed for one in fitted])
-    params = aug.draw(seeds, tuple(image.shape[2:]), own_source=True)
+    params = aug.draw(seeds, background.image.shape[:-1], own_source=True)
     spacing = background.grid and background.grid.spacing_mm
-    out = aug.augment(**given, spacing=spacing, params=params)
+    out = map_params(aug.augment(**given, spacing=spacing, params=params), Tensor.cpu)
     for i, (parents, source, *_) in enumerate(fitted):
         alone = _row(out, i)
         result = _result(parents.background, alone, lesions)
         shown = source if isinstance(source, Sample) else _drawn(source, parents.seed)
-        soft = alone.soft_mask[0, 0].cpu().numpy()
-        status = Status(int(alone.status)).label
+        status, soft = Status(int(alone.status)).label, alone.soft_mask[0, 0].numpy()
         yield Pasted(status, result, parents.region, shown, soft, alone, lesions, others)
 
 
@@ -118,14 +119,14 @@ def _row(out: SoftCPOutput, i: int) -> SoftCPOutput:
     return alone._replace(params=alone.params._replace(source_index=alone.params.source_index - i))
 
 
-def _fitted(parents: Parents, device: torch.device) -> _Fitted:
+def _fitted(parents: Parents) -> _Fitted:
     background, source, region, _ = parents
     source = source if isinstance(source, LesionBank) else fit(source, background)
-    tensors = dict(zip(("image", "mask"), _tensors(background, device), strict=True))
+    tensors = dict(zip(("image", "mask"), _tensors(background), strict=True))
     if region is not None:
-        tensors["region"] = torch.from_numpy(region)[None, None].to(device)
+        tensors["region"] = torch.from_numpy(region)[None, None]
     if isinstance(source, Sample):
-        tensors |= zip(("source_image", "source_mask"), _tensors(source, device), strict=True)
+        tensors |= zip(("source_image", "source_mask"), _tensors(source), strict=True)
         if source.grid is not None:
             limits = value_limits(source.image[around_lesion(source)])
             tensors["source_range"] = limits[None].to(tensors["source_image"])
@@ -195,29 +196,29 @@ def _class_ids(background: Sample, source: Sample | LesionBank) -> tuple[tuple[i
     return tuple(sorted(lesions)), tuple(sorted(others - lesions))
 
 
-def _tensors(sample: Sample, device: torch.device) -> tuple[Tensor, Tensor]:
+def _tensors(sample: Sample) -> tuple[Tensor, Tensor]:
     """(1, C, *axes) in a float type that holds every value, and class ids (1, 1, *axes)."""
     exact = np.result_type(sample.image.dtype, np.float32)
-    image = torch.from_numpy(np.moveaxis(sample.image, -1, 0).astype(exact, order="C"))[None].to(device)
+    image = torch.from_numpy(np.moveaxis(sample.image, -1, 0).astype(exact, order="C"))[None]
     labels = sample.labels
     if labels is None:
         others = np.uint8(0) if sample.region is None else sample.region * np.uint8(REGION)
         labels = np.where(sample.lesion, np.uint8(LESION), others)
     narrow = np.uint8 if labels.max(initial=0) < 256 else np.int32
-    return image, torch.from_numpy(labels.astype(narrow, copy=False))[None, None].to(device)
+    return image, torch.from_numpy(labels.astype(narrow, copy=False))[None, None]
 
 
 def _result(background: Sample, out: SoftCPOutput, lesions: tuple[int, ...]) -> Sample:
     """The result as a sample like the background."""
-    image = np.moveaxis(out.image[0].cpu().numpy(), 0, -1)
+    image = np.moveaxis(out.image[0].numpy(), 0, -1)
     if out.params.background is None and out.params.image is None:
-        changed = (out.soft_mask[0, 0] > 0).cpu().numpy()
+        changed = out.soft_mask[0, 0].numpy() > 0
         box, pasted = box_of(changed), image
         image = background.image.copy()
         image[box] = np.where(changed[box][..., None], _stored(pasted[box], image.dtype), image[box])
     else:
         image = _stored(image, background.image.dtype)
-    ids = out.mask[0, 0].cpu().numpy()
+    ids = out.mask[0, 0].numpy()
     if background.labels is None:
         return Sample(image, ids == LESION, None if background.region is None else ids == REGION)
     kept = ids.astype(np.result_type(np.min_scalar_type(int(ids.max())), background.labels))
