@@ -5,7 +5,7 @@ from types import MappingProxyType
 import pytest
 
 from softcp_gpu.data import build_bank, find_layout
-from softcp_gpu.synthesize import pair, synthesize
+from softcp_gpu.synthesize import pair, run, synthesize
 from tests.synthesize import trees
 from tests.synthesize.trees import contents, lines
 
@@ -66,3 +66,21 @@ def test_images_of_one_size_are_one_batch(data, tmp_path, monkeypatch):
     made(data, tmp_path / "all", COUNT)
     assert len(batches) < COUNT / 2
     assert sum(batches) >= COUNT
+
+
+@pytest.mark.parametrize(
+    ("how", "pixels", "batch"),
+    [
+        ({"count": 400}, 1 << 22, 16),
+        ({"count": 400, "workers": 20}, 1 << 22, 5),  # so that each worker gets four
+        ({"count": 3, "workers": 2}, 1 << 22, 1),
+        ({"count": 400}, 3 * 64 * 64, 3),
+        ({"count": 400, "batch_size": 40}, 1, 40),
+    ],
+)
+def test_a_batch_is_as_large_as_pays(data, tmp_path, monkeypatch, how, pixels, batch):
+    asked = []
+    monkeypatch.setattr(run, "PIXELS", pixels)
+    monkeypatch.setattr(run, "on_this_machine", lambda job, numbers, workers, batch: asked.append(batch) or [])
+    synthesize(data, tmp_path / "out", **how)
+    assert asked == [batch]
