@@ -15,9 +15,9 @@ PATIENTS = [f"patient {i // 3}" for i in range(120)]
 MACHINE = {"softcp_gpu": "0", "cpu": "c", "cores": 1, "system": "s", "python": "3", "torch": "2", "threads": 1}
 
 
-def result(arm="real", seed=0, dsc=0.5, fraction=1.0, soft=None):
+def result(arm="real", seed=0, dsc=0.5, fraction=1.0, soft=None, data="lgg"):
     """What the JSON of a run holds."""
-    run = record.Run("lgg", "cpu", "epochs", fraction, arm, seed)
+    run = record.Run(data, "cpu", "epochs", fraction, arm, seed)
     counts = dict.fromkeys(("train", "val", "test", "train_with_lesion", "train_patients", "synthetic"), 3)
     history = {name: [0.5] for name in ("lr", "train_loss", "val_loss", "val_dsc")} | {"step": [4]}
     scores = dict.fromkeys(("dsc", "iou", "dsc_pooled", "iou_pooled", "accuracy"), dsc)
@@ -143,6 +143,19 @@ def test_report_has_the_numbers_of_its_results_and_names_what_is_missing(tmp_pat
     assert "| BUSI | paper | epochs | not measured |" in text
     assert "(results/cpu-lgg-epochs-shares.svg)" in text
     assert (tmp_path / "results" / "cpu-lgg-epochs-shares.svg").read_text("utf-8").count("Real") == 1
+
+
+def test_data_sets_together_pair_the_seeds_of_each():
+    found = {("lgg", 0): (0.5, 0.6), ("lgg", 1): (0.7, 0.7), ("busi", 0): (0.2, 0.4)}
+    results = [
+        result(arm, seed, dsc, data=data)
+        for (data, seed), each in found.items()
+        for arm, dsc in zip(("real", "softcp"), each, strict=True)
+    ]
+    text = report.body(results)
+    assert "### All 2 data sets together, preset cpu, equal epochs" in text
+    assert "| softcp - real | +10.0 (-14.8 to +34.8) | 3 |" in text  # 10, 0 and 20 points; t of 2 degrees is 4.303
+    assert "together" not in report.body([one for one in results if one["run"]["data"] == "lgg"])
 
 
 def test_figures_are_the_same_for_the_same_results(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 LEVEL = 0.95
 
@@ -42,11 +42,11 @@ def interval(values: Sequence[float]) -> Interval:
     return Interval(mean, mean - half, mean + half, seeds)
 
 
-def difference(one: Mapping[int, float], other: Mapping[int, float]) -> Difference | None:
+def difference(one: Mapping[Any, float], other: Mapping[Any, float]) -> Difference | None:
     """One arm less another, seed by seed.
 
     Args:
-        one, other: values by seed.
+        one, other: values by seed, or by data set and seed.
 
     Returns:
         None where they share no seed.

@@ -41,7 +41,7 @@ class Setting(NamedTuple):
     fraction: float
 
 
-Scores = Mapping[str, Mapping[int, dict[str, Any]]]  # arm -> seed -> metrics
+Scores = Mapping[str, Mapping[Any, dict[str, Any]]]  # arm -> seed -> metrics
 
 
 def collect(results: Iterable[dict[str, Any]]) -> dict[Setting, Scores]:
@@ -55,13 +55,13 @@ def collect(results: Iterable[dict[str, Any]]) -> dict[Setting, Scores]:
     return found
 
 
-def values(scores: Scores, arm: str, metric: str) -> dict[int, float]:
+def values(scores: Scores, arm: str, metric: str) -> dict[Any, float]:
     """By seed."""
     each = {seed: metrics[metric] for seed, metrics in scores.get(arm, {}).items()}
     return {seed: value for seed, value in each.items() if value is not None}
 
 
-def cell(found: Mapping[int, float], *, count: bool = True) -> str:
+def cell(found: Mapping[Any, float], *, count: bool = True) -> str:
     """A mean in per cent with its interval and the number of seeds."""
     if not found:
         return NOT_MEASURED
@@ -170,6 +170,18 @@ def section(found: Mapping[Setting, Scores], results: list[dict[str, Any]], like
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
+def together(found: Mapping[Setting, Scores], preset: str, regime: str) -> str:
+    """Differences over the seeds of all data sets, each of them a pair; nothing where there is one data set."""
+    merged: dict[str, dict[tuple[str, int], dict[str, Any]]] = defaultdict(dict)
+    there = [setting for setting in found if (setting.preset, setting.regime, setting.fraction) == (preset, regime, 1)]
+    for setting in there:
+        for arm, seeds in found[setting].items():
+            merged[arm] |= {(setting.data, seed): metrics for seed, metrics in seeds.items()}
+    title = f"### All {len(there)} data sets together, preset {preset}, equal {regime}"
+    table = comparison_table(merged)
+    return "\n".join([title, "", *table]) if len(there) > 1 and table else ""
+
+
 def tuning_table(trials: Iterable[dict[str, Any]]) -> str:
     """What `tune` tried, best first."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
@@ -195,6 +207,8 @@ def body(results: list[dict[str, Any]], trials: Iterable[dict[str, Any]] = ()) -
     found = collect(results)
     settings = sorted({setting._replace(fraction=1.0) for setting in found})
     sections = [section(found, results, like) for like in settings]
+    kinds = sorted({(setting.preset, setting.regime) for setting in settings})
+    sections += [text for kind in kinds if (text := together(found, *kind))]
     return "\n\n".join([overview(found), *sections, tuning_table(trials)])
 
 
