@@ -41,4 +41,4 @@ class Inputs(NamedTuple):
 
 def picked(frames: Tensor, rows: slice | Tensor) -> Tensor:
     """Some of the frames; a plain index by a tensor copies value by value, and takes up to twenty times as long."""
-    return frames[rows] if isinstance(rows, slice) else frames.index_select(0, rows)
+    return frames[rows] if isinstance(rows, slice) else frames.index_select(0, rows.to(frames.device))
