@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from benchmarks.training.presets import BOUNDS, REAL_PER_SYNTHETIC, tuned
 from softcp_gpu import SoftCP, checks
 
-SHARE = 1 / (1 + REAL_PER_SYNTHETIC)
+SHARE = 1 / (1 + REAL_PER_SYNTHETIC)  # of the images trained on, that are synthetic where a set is added
 
 
 class Arm(NamedTuple):
