@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
+import statistics
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from benchmarks.training.arms import ARMS
-from benchmarks.training.compare import interval
 
-Curves = Mapping[str, list[tuple[float, list[float]]]]  # arm -> (share, DSC of each seed), by share
+Curves = Mapping[str, Mapping[float, Mapping[int, float]]]  # arm -> share -> seed -> DSC
 
 
 def name_of(setting: Any) -> str:
@@ -20,7 +19,7 @@ def name_of(setting: Any) -> str:
 
 
 def draw(found: Mapping[Any, Mapping[str, Mapping[int, dict[str, Any]]]], folder: Path) -> list[Path]:
-    """Draws what was measured at two shares or more.
+    """Draws the arms that were measured at two shares or more: every seed that all shares have, and their mean.
 
     Args:
         found: metrics by setting, arm and seed.
@@ -29,16 +28,17 @@ def draw(found: Mapping[Any, Mapping[str, Mapping[int, dict[str, Any]]]], folder
     Returns:
         The files, the same bytes for the same numbers.
     """
-    groups: dict[Any, dict[str, list[tuple[float, list[float]]]]] = defaultdict(lambda: defaultdict(list))
+    groups: dict[Any, dict[str, dict[float, dict[int, float]]]] = defaultdict(lambda: defaultdict(dict))
     for setting, scores in sorted(found.items()):
         for arm, by_seed in scores.items():
-            dsc = [metrics["dsc"] for _, metrics in sorted(by_seed.items())]
-            groups[setting._replace(fraction=1.0)][arm].append((setting.fraction, dsc))
+            dsc = {seed: metrics["dsc"] for seed, metrics in sorted(by_seed.items())}
+            groups[setting._replace(fraction=1.0)][arm][setting.fraction] = dsc
     drawn = []
     for setting, curves in groups.items():
-        if len({share for points in curves.values() for share, _ in points}) > 1:
+        several = {arm: curves[arm] for arm in ARMS if len(curves.get(arm, {})) > 1}
+        if several:
             drawn.append(folder / name_of(setting))
-            _draw_one(curves, f"{setting.data}, preset {setting.preset}, equal {setting.regime}", drawn[-1])
+            _draw_one(several, f"{setting.data}, preset {setting.preset}, equal {setting.regime}", drawn[-1])
     return drawn
 
 
@@ -49,11 +49,14 @@ def _draw_one(curves: Curves, title: str, path: Path) -> None:
     with rc_context({"svg.hashsalt": "softcp", "svg.fonttype": "none"}):  # no random ids, text stays text
         figure = Figure(figsize=(6, 4), layout="constrained")
         axes = figure.add_subplot(xlabel="share of the training data, %", ylabel="DSC, %", title=title)
-        for arm in (name for name in ARMS if name in curves):
-            shares, seeds = zip(*curves[arm], strict=True)
-            ends = [interval(values) for values in seeds]
-            reach = [0.0 if math.isnan(end.low) else 100 * (end.high - end.mean) for end in ends]
-            means = [100 * end.mean for end in ends]
-            axes.errorbar([100 * s for s in shares], means, reach, label=ARMS[arm].title, capsize=2, marker=".")
+        for number, (arm, shares) in enumerate(curves.items()):
+            seeds = set.intersection(*(set(each) for each in shares.values()))
+            places = [100 * share + number - len(curves) / 2 for share in shares]  # beside each other
+            values = [[100 * each[seed] for seed in sorted(seeds)] for each in shares.values()]
+            label = f"{ARMS[arm].title}, {len(seeds)} seeds"
+            axes.plot(places, [statistics.fmean(each) if each else float("nan") for each in values], label=label)
+            colour = axes.lines[-1].get_color()
+            for place, each in zip(places, values, strict=True):
+                axes.plot([place] * len(each), each, ".", color=colour)
         axes.legend(fontsize="small")
         figure.savefig(path, metadata={"Date": None})
