@@ -13,9 +13,9 @@ from softcp_gpu.types import PasteParams, PlacementRecord, SoftCPOutput
 
 Rows = slice | Tensor
 
-_MOST = 16  # what calling an operation costs is spread over so many samples
+MOST = 16  # what calling an operation costs is spread over so many samples
+PIXELS = 1 << 22  # of the frames of a group: beyond that the calls cost little, and their tiles leave the cache
 _FRAME = 3  # axes at least of what holds frames
-_PIXELS = 1 << 22  # of the frames of a group: beyond that the calls cost little, and their tiles leave the cache
 
 
 def groups(apply: Sequence[bool], shape: Sequence[int], *, alone: bool) -> Iterator[Rows]:
@@ -32,7 +32,7 @@ def groups(apply: Sequence[bool], shape: Sequence[int], *, alone: bool) -> Itera
         >>> list(groups([True, False, True], (8, 8), alone=True))
         [slice(0, 1, None), slice(2, 3, None), slice(1, 2, None)]
     """
-    most = 1 if alone else max(1, min(_MOST, _PIXELS // math.prod(shape)))
+    most = 1 if alone else max(1, min(MOST, PIXELS // math.prod(shape)))
     for drawn in (True, False):
         numbers = [i for i, on in enumerate(apply) if on == drawn]
         for k in range(0, len(numbers), most):

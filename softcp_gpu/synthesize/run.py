@@ -14,6 +14,7 @@ import torch
 from softcp_gpu import __version__, checks
 from softcp_gpu.choices import ENGINES
 from softcp_gpu.data import DataError, manifest, run_folder
+from softcp_gpu.functional.groups import MOST, PIXELS
 from softcp_gpu.synthesize.engine import Record, on_this_machine
 from softcp_gpu.synthesize.job import Job, make_augmentation
 from softcp_gpu.synthesize.pair import LESION
@@ -22,8 +23,6 @@ from softcp_gpu.synthesize.same_run import check_same_run
 from softcp_gpu.synthesize.settings import Settings
 from softcp_gpu.synthesize.summary import Summary
 
-MOST = 16  # samples of a batch
-PIXELS = 1 << 22  # of the images of a batch: beyond that calls cost little
 BATCHES = 4  # for each worker, so that none is left without work
 
 
@@ -182,7 +181,7 @@ def _engine(name: str) -> Callable[..., Iterator[Record]]:
 
 
 def _batch(prepared: Prepared, workers: int) -> int:
-    """As many samples as spread the cost of calls: it counts for small images. Every worker gets several batches."""
+    """As many samples as are computed together, but so few that every worker gets several batches."""
     largest = max(math.prod(line["shape"]) for line in prepared.chosen.lines if "shape" in line)
     each = prepared.summary.requested // (BATCHES * workers)
     return max(1, min(MOST, PIXELS // largest, each))
