@@ -14,6 +14,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,14 @@ import torch
 from torch import Tensor
 
 from benchmarks import cases, common, schema, volumes
-from softcp_gpu import SoftCP, kernels
+from softcp_gpu import GraphedSoftCP, SoftCP, kernels
 from softcp_gpu.functional import soft_cp, soft_mask
 
 COMPILED = f"{common.OURS}, compiled"
 KERNELS = f"{common.OURS}, Triton kernels"
 DRAWN = f"{common.OURS}, params drawn in the call"
+GRAPHED = f"{common.OURS}, CUDA graph, params drawn in the call"
+GRAPHED_KERNELS = f"{common.OURS}, Triton kernels, CUDA graph, params drawn in the call"
 KORNIA = "kornia, RandomTransplantation (far less work)"
 
 Job = tuple[str, str, int, Callable[[], Callable[[], Any]]]  # group, who, least bytes, how to make what is timed
@@ -63,12 +66,14 @@ def _kernels(chosen: list[cases.Case]) -> Iterator[Job]:
         for name in cases.FORWARD:
             group, floor = f"forward, {name}, {case}", cases.forward_bytes(case)
             yield group, KERNELS, floor, lambda case=case, name=name: _on_device(case, name, "cuda", _with_kernels)
+            graphed = lambda aug: _with_kernels(GraphedSoftCP(aug))  # noqa: E731
+            yield group, GRAPHED_KERNELS, floor, partial(_with_draw, case, name, "cuda", graphed)
 
 
 def _with_kernels(f: Callable) -> Callable:
-    def run(*inputs: Any) -> Any:
+    def run(*inputs: Any, **more: Any) -> Any:
         with kernels.use("on"):
-            return f(*inputs)
+            return f(*inputs, **more)
 
     return run
 
@@ -86,7 +91,9 @@ def _forward(case: cases.Case, device: str, backend: str) -> Iterator[Job]:
     for name in cases.FORWARD:
         group, floor = f"forward, {name}, {case}", cases.forward_bytes(case)
         yield group, common.OURS, floor, lambda name=name: _on_device(case, name, device, lambda f: f)
-        yield group, DRAWN, floor, lambda name=name: _with_draw(case, name, device)
+        yield group, DRAWN, floor, lambda name=name: _with_draw(case, name, device, lambda aug: aug)
+        if device == "cuda":
+            yield group, GRAPHED, floor, lambda name=name: _with_draw(case, name, device, GraphedSoftCP)
         yield group, KORNIA, floor, lambda: _kornia(case, device)
 
 
@@ -113,8 +120,8 @@ def _on_device(case: cases.Case, name: str, device: str, wrap: Callable) -> Call
     return lambda: run(image, mask, region, image, mask, params)
 
 
-def _with_draw(case: cases.Case, name: str, device: str) -> Callable[[], Any]:
-    aug = SoftCP(**cases.settings(case, name))
+def _with_draw(case: cases.Case, name: str, device: str, wrap: Callable) -> Callable[[], Any]:
+    aug = wrap(SoftCP(**cases.settings(case, name)))
     image, mask, region = (x.to(device) for x in cases.batch(case))
     return lambda: aug(image, mask, region, generator=torch.Generator().manual_seed(cases.SEED))
 

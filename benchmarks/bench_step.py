@@ -26,10 +26,11 @@ from benchmarks import cases, common, gpu_checks, schema
 from benchmarks.rivals import names
 from benchmarks.tables import NOT_MEASURED
 from benchmarks.unet import UNet, soft_dice_loss
-from softcp_gpu import SoftCP, phantoms
+from softcp_gpu import GraphedSoftCP, SoftCP, phantoms
 from softcp_gpu.functional import soft_mask
 
 COMPILED = f"{common.OURS}, compiled"
+GRAPHED = f"{common.OURS}, CUDA graph"
 ALONE = "the step without augmentation"
 CPU_LOOP = f"{names.REFERENCE}, on the processor"
 Run = Callable[[], Any]
@@ -69,20 +70,19 @@ def _steps(case: cases.Case, device: str, quick: bool) -> Iterator[Job]:
     plain = partial(UNet, channels=(4, 8)) if quick else UNet
     nets = {"plain U-Net": plain, "U-Net of benchmarks/training": partial(_monai_net, "smoke" if quick else "paper")}
     for net, make in nets.items():
-        for who in (common.OURS, ALONE):
-            augmented = who == common.OURS
-            yield group.format(net), who, None, lambda make=make, on=augmented: training_step(make(), case, device, on)
+        for who, aug in ((common.OURS, SoftCP(p=1.0)), (GRAPHED, GraphedSoftCP(SoftCP(p=1.0))), (ALONE, None)):
+            yield group.format(net), who, None, lambda make=make, aug=aug: training_step(make(), case, device, aug)
 
 
-def training_step(net: nn.Module, case: cases.Case, device: str, augmented: bool) -> Run:
+def training_step(net: nn.Module, case: cases.Case, device: str, aug: nn.Module | None) -> Run:
     """Augment if asked, forward, backward, a step of the optimizer; every sample is pasted into."""
     net = net.to(device).train()
     optimizer = torch.optim.AdamW(net.parameters(), lr=5e-4)
-    aug, generator = SoftCP(p=1.0), torch.Generator().manual_seed(cases.SEED)
+    generator = torch.Generator().manual_seed(cases.SEED)
     image, mask, region = (x.to(device) for x in cases.batch(case))
 
     def run() -> Tensor:
-        x, y = aug(image, mask, region, generator=generator) if augmented else (image, mask)
+        x, y = aug(image, mask, region, generator=generator) if aug else (image, mask)
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda"):  # processors crawl in bf16
             logits = net(x)

@@ -7,12 +7,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from softcp_gpu import functional, kernels, phantoms
     from softcp_gpu.collate import SoftCPCollate
-    from softcp_gpu.modules import ImageTransform, LesionBank, ObjectTransform, Placement, SoftCP, SoftMask
+    from softcp_gpu.modules import (
+        GraphedSoftCP,
+        ImageTransform,
+        LesionBank,
+        ObjectTransform,
+        Placement,
+        SoftCP,
+        SoftMask,
+    )
     from softcp_gpu.types import LesionCrop, PasteParams, PlacementRecord, SoftCPOutput, Status
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "GraphedSoftCP",
     "ImageTransform",
     "LesionBank",
     "LesionCrop",
@@ -34,7 +43,15 @@ __all__ = [
 _HOMES = MappingProxyType(
     {
         "collate": ("SoftCPCollate",),
-        "modules": ("ImageTransform", "LesionBank", "ObjectTransform", "Placement", "SoftCP", "SoftMask"),
+        "modules": (
+            "GraphedSoftCP",
+            "ImageTransform",
+            "LesionBank",
+            "ObjectTransform",
+            "Placement",
+            "SoftCP",
+            "SoftMask",
+        ),
         "types": ("LesionCrop", "PasteParams", "PlacementRecord", "SoftCPOutput", "Status"),
     }
 )

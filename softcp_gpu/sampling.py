@@ -16,6 +16,7 @@ from torch import Tensor
 
 from softcp_gpu import checks
 from softcp_gpu.functional.counter_rng import hash64, uniform, uniforms
+from softcp_gpu.functional.execution import constants
 from softcp_gpu.functional.table import auto_k_dilate
 from softcp_gpu.types import ImageParams, IntensityParams, ObjectParams, PasteParams, RigidParams
 
@@ -113,7 +114,7 @@ def draw_paste(seed: Tensor, ranges: PasteRanges, shape: tuple[int, ...], *, own
     """All params of a call.
 
     Args:
-        seed: (B,) int64 on the CPU, one per sample.
+        seed: (B,) int64, one per sample; all is drawn on its device.
         ranges: what to draw from.
         shape: n frame lengths.
         own_source: sample i takes source i; else the batch is its own source, permuted so that none takes itself.
@@ -127,7 +128,7 @@ def draw_paste(seed: Tensor, ranges: PasteRanges, shape: tuple[int, ...], *, own
     return PasteParams(
         seed=seed,
         apply=apply[:, 0] < ranges.p,
-        source_index=torch.arange(batch) if own_source else _cycle(seed),
+        source_index=torch.arange(batch, device=seed.device) if own_source else _cycle(seed),
         alpha=alpha,
         k_erode=_whole(soft[:, 2], ranges.k_erode),
         k_dilate=torch.as_tensor(k_dilate),
@@ -178,10 +179,10 @@ def draw_object(seed: Tensor, ranges: ObjectRanges, shape: tuple[int, ...]) -> O
         (_Stream.INTENSITY, _SLOTS),  # at most one operation of a slot is on, so one number serves all
     )
     rigid, op, u = _choose(rigid_u, ranges.rigid), _choose(op_u, ranges.intensity), u.reshape(batch, _SLOTS, 2 + axes)
-    axis = torch.arange(axes)
+    axis, turn = torch.arange(axes, device=seed.device), torch.arange(turns, device=seed.device)
     flipped = rigid["flip"][..., None] & (_whole(u[..., 0], (0, axes - 1))[..., None] == axis)
-    turned = rigid["rotation"][..., None] & (_whole(u[..., 0], (0, turns - 1))[..., None] == torch.arange(turns))
-    shift = _between(u[..., 2:], ranges.shift) * torch.tensor(shape)
+    turned = rigid["rotation"][..., None] & (_whole(u[..., 0], (0, turns - 1))[..., None] == turn)
+    shift = _between(u[..., 2:], ranges.shift) * constants(shape, seed)
     drawn = RigidParams(
         flip=torch.where(flipped, -1.0, 1.0),
         angle_deg=torch.where(turned, _between(u[..., 1], ranges.rotation_deg)[..., None], 0.0).float(),

@@ -1,7 +1,7 @@
 """A pretended accelerator: for torch its tensors are on a device of their own, and all is done on the CPU.
 
-It refuses what a GPU refuses, an operation on tensors of two devices, and counts what a GPU waits for and the bytes of
-its largest tensor. So code for accelerators is tested on machines without one; what it costs is not.
+It refuses what a GPU refuses, an operation on tensors of two devices, and counts what a GPU waits for, what is copied to
+it, and the bytes of its largest tensor. So code for accelerators is tested on machines without one; what it costs is not.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch.utils.backend_registration import _setup_privateuseone_for_python_bac
 DEVICE = "pretended"
 # A CPU tensor may meet these: they copy, or read an index that torch itself would copy.
 _MIXING = {"aten._to_copy.default", "aten.copy_.default", "aten.index.Tensor", "aten.index_put_.default"}
+_COPYING = {"aten._to_copy.default", "aten.copy_.default"}
 _WAITING = {"aten._local_scalar_dense.default", "aten.nonzero.default"}
 _registered = False
 
@@ -57,6 +58,7 @@ class Accelerator(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.waits = 0
+        self.arrivals = 0  # tensors copied to the device
         self.largest = 0  # bytes of the largest tensor made there
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -70,6 +72,7 @@ class Accelerator(TorchDispatchMode):
         leaves = far and device is not None and torch.device(device).type == "cpu"
         self.waits += far and (name in _WAITING or leaves)
         stays = torch.device(device).type == DEVICE if device is not None else far
+        self.arrivals += stays and name in _COPYING and any(not isinstance(x, FarTensor) for x in tensors)
         if device is not None:
             kwargs = {**kwargs, "device": "cpu"}
         out = func(*tree_map(_near, args), **tree_map(_near, kwargs))

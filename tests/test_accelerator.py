@@ -6,6 +6,7 @@ import torch
 from softcp_gpu import LesionBank, LesionCrop, SoftCP, phantoms
 from softcp_gpu.functional import execution, soft_cp, soft_mask
 from softcp_gpu.functional.blend import BLENDS
+from softcp_gpu.modules.graphed import drawn_there
 from tests.accelerator import DEVICE, accelerator
 from tests.assertions import assert_close_in_range
 
@@ -120,3 +121,17 @@ def test_on_large_frames_nothing_that_grows_with_the_frame_is_wider_than_the_ima
             largest[name] = device.largest
     assert largest["boxes"] <= image.numel() * 4
     assert largest["frames"] > largest["boxes"]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_with_draws_made_there_nothing_waits_and_nothing_comes_from_the_host(shape):
+    """What a CUDA graph may hold; the pixels are those of draws made on the CPU."""
+    batch = (*phantoms.batch(4, shape, channels=2), None, None)
+    aug, seed = everything(k_dilate=(2, 9)), torch.arange(4)
+    here = drawn_there(aug, seed, batch)
+    with accelerator() as device:
+        far = tuple(x if x is None else x.to(DEVICE) for x in (seed, *batch))
+        device.waits = device.arrivals = 0
+        there = drawn_there(aug, far[0], far[1:])
+        assert (device.waits, device.arrivals) == (0, 0)
+        assert_same(there, here)

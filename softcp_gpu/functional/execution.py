@@ -48,8 +48,16 @@ def _frames_of(shape: Sequence[int]) -> Iterator[None]:
 
 
 def constants(values: Sequence[float], like: Tensor, dtype: torch.dtype = torch.int64) -> Tensor:
-    """Numbers as a tensor beside `like`, without waiting for its device."""
-    return torch.tensor(values, dtype=dtype).to(like.device, non_blocking=True)
+    """Numbers as a tensor beside `like`, without waiting for its device.
+
+    An accelerator makes them itself: what is copied to it would not be there when a captured graph runs again.
+    """
+    if like.device.type == "cpu" or not values:
+        return torch.tensor(values, dtype=dtype, device=like.device)
+    first, last, count = values[0], values[-1], len(values)
+    if count <= 2:  # two numbers are the ends of a line
+        return torch.linspace(first, last, count, dtype=dtype, device=like.device)
+    return torch.stack([torch.full((), value, dtype=dtype, device=like.device) for value in values])
 
 
 def zeros(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:

@@ -8,7 +8,7 @@ import os
 import pytest
 import torch
 
-from softcp_gpu import LesionBank, LesionCrop, SoftCP, kernels, phantoms
+from softcp_gpu import GraphedSoftCP, LesionBank, LesionCrop, SoftCP, kernels, phantoms
 from softcp_gpu.functional import execution, soft_cp, soft_mask
 
 DEVICE = os.environ.get("SOFTCP_TEST_DEVICE", "cuda")
@@ -118,6 +118,54 @@ def test_the_tensor_path_never_waits_for_the_gpu(shape):
     torch.cuda.set_sync_debug_mode("error")
     try:
         soft_cp(image, mask, region, image, mask, params, aug.config)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def same(a, b):
+    """Of two results of one device."""
+    assert torch.equal(a.status, b.status)
+    assert torch.equal(a.placement.offset_px, b.placement.offset_px)
+    assert (a.mask != b.mask).sum() <= a.mask.numel() * 1e-4
+    assert (a.image - b.image).abs().max() <= 1e-4 * (a.image.max() - a.image.min())
+
+
+@pytest.mark.parametrize("choice", ["off", pytest.param("on", marks=with_kernels)])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_graph_gives_what_its_module_gives_on_every_batch(shape, choice):
+    plain, graphed = everything(), GraphedSoftCP(everything())
+    for seed, count in enumerate((4, 4, 3, 4)):
+        image, mask, region = (x.to(DEVICE) for x in phantoms.batch(count, shape, seed=seed))
+        with kernels.use(choice):
+            expected = plain.augment(image, mask, region, generator=torch.Generator().manual_seed(seed))
+            found = graphed.augment(image, mask, region, generator=torch.Generator().manual_seed(seed))
+            again, _ = graphed(image, mask, region, generator=torch.Generator().manual_seed(seed))
+        same(expected, found)
+        assert torch.equal(again, found.image)
+        assert torch.equal(found.params.seed.cpu(), expected.params.seed)
+
+
+def test_a_graph_leaves_earlier_results_alone_and_takes_sources():
+    aug = GraphedSoftCP(SoftCP(p=1.0))
+    image, mask, region = (x.to(DEVICE) for x in phantoms.batch(4, SHAPES[0]))
+    other, labels, _ = (x.to(DEVICE) for x in phantoms.batch(4, (64, 64), seed=5))
+    more = {"source_image": other, "source_mask": labels}
+    first = aug.augment(image, mask, region, **more, generator=torch.Generator().manual_seed(0))
+    kept = first.image.clone()
+    same(first, aug.aug.augment(image, mask, region, **more, generator=torch.Generator().manual_seed(0)))
+    aug.augment(image, mask, region, **more, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(first.image, kept)
+
+
+@pytest.mark.skipif(DEVICE != "cuda", reason="only a GPU can be waited for")
+def test_a_graph_never_waits_for_the_gpu():
+    aug, generator = GraphedSoftCP(everything()), torch.Generator().manual_seed(0)
+    batch = tuple(x.to(DEVICE) for x in phantoms.batch(4, SHAPES[0]))
+    aug(*batch, generator=generator)
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        aug(*batch, generator=generator)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 

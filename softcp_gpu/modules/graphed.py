@@ -1,0 +1,168 @@
+"""SoftCP as a CUDA graph: one launch instead of some hundred."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from softcp_gpu import checks, kernels
+from softcp_gpu.functional import execution
+from softcp_gpu.functional.pipeline import soft_cp
+from softcp_gpu.modules import inputs
+from softcp_gpu.modules.softcp import SoftCP
+from softcp_gpu.types import SoftCPOutput, map_params
+
+MOST_GRAPHS = 4  # kept: training has one shape of batch, and a smaller last one
+Batch = tuple[Tensor | None, ...]  # image, mask, region, source image, source mask
+
+
+class _Graph(NamedTuple):
+    """A captured call, and the memory that it reads and writes."""
+
+    graph: torch.cuda.CUDAGraph
+    seed: Tensor
+    batch: Batch
+    out: SoftCPOutput
+
+
+class GraphedSoftCP(nn.Module):
+    """`SoftCP` for training on a GPU: each shape of batch is captured once as a CUDA graph, and replayed.
+
+    On a GPU small batches cost what it takes to launch some hundred kernels, whatever is in them. A graph launches all of
+    them at once, draws included. The result is that of the `SoftCP` with the same seeds.
+
+    Args:
+        aug: what to run; without a bank, whose lesions differ in size from call to call.
+
+    Shape:
+        As `SoftCP`.
+
+    Raises:
+        ValueError: naming the argument, what was expected and what was found.
+
+    Note:
+        For each of the last four shapes it keeps the memory of a batch, of its result and of what is in between. What
+        cannot be captured runs as `aug` itself does: on other devices, where gradients flow to images, in frames of 2**22
+        pixels and more, under `torch.compile` and while another graph is being captured. Copies and pickles of it hold
+        no graphs, and capture their own.
+
+    Example:
+        >>> from softcp_gpu import phantoms
+        >>> image, mask, region = phantoms.batch(4, (64, 64))
+        >>> aug = GraphedSoftCP(SoftCP(p=1.0))
+        >>> new_image, new_mask = aug(image, mask, region, generator=torch.Generator().manual_seed(0))
+        >>> new_image.shape == image.shape, bool((new_mask.sum() > mask.sum()))
+        (True, True)
+    """
+
+    def __init__(self, aug: SoftCP) -> None:
+        super().__init__()
+        if not isinstance(aug, SoftCP):
+            checks.fail("aug", "a SoftCP", repr(aug))
+        if aug.bank is not None:
+            checks.fail("aug", "a SoftCP without a bank", "one with a bank")
+        self.aug = aug
+        self._graphs: dict[Any, _Graph] = {}
+
+    def forward(
+        self,
+        image: Tensor,
+        mask: Tensor,
+        region: Tensor | None = None,
+        *,
+        source_image: Tensor | None = None,
+        source_mask: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """As `SoftCP.forward`, in pixels."""
+        if not self.training:
+            return image, mask
+        batch = (image, mask, region, source_image, source_mask)
+        if not _can_be_captured(batch):
+            return self.aug(*batch[:3], source_image=source_image, source_mask=source_mask, generator=generator)
+        out = self._replayed(batch, generator)
+        return out.image.clone(), out.mask.clone()
+
+    def augment(
+        self,
+        image: Tensor,
+        mask: Tensor,
+        region: Tensor | None = None,
+        *,
+        source_image: Tensor | None = None,
+        source_mask: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> SoftCPOutput:
+        """As `SoftCP.augment`, in pixels; the params are on the device."""
+        batch = (image, mask, region, source_image, source_mask)
+        if not _can_be_captured(batch):
+            return self.aug.augment(*batch[:3], source_image=source_image, source_mask=source_mask, generator=generator)
+        return map_params(self._replayed(batch, generator), torch.clone)
+
+    def _replayed(self, batch: Batch, generator: torch.Generator | None) -> SoftCPOutput:
+        """The result in the graph's own memory, until its next call."""
+        assert batch[0] is not None
+        seed = self.aug.seeds.draw(len(batch[0]), generator)
+        shapes = (x if x is None else (x.shape, x.dtype, x.device) for x in batch)
+        held = (self.aug.ranges, self.aug.config, kernels.run_on(batch[0]), *shapes)
+        if held not in self._graphs:
+            captured = _captured(self.aug, seed.to(batch[0].device), batch)  # raises before anything is forgotten
+            while len(self._graphs) >= MOST_GRAPHS:
+                del self._graphs[next(iter(self._graphs))]
+            self._graphs[held] = captured
+        graph, *_, out = found = self._graphs[held]
+        found.seed.copy_(seed, non_blocking=True)
+        for own, given in zip(found.batch, batch, strict=True):
+            if own is not None:
+                own.copy_(given)
+        graph.replay()
+        return out
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_graphs": {}}
+
+
+def _can_be_captured(batch: Batch) -> bool:
+    image = batch[0]
+    if not isinstance(image, Tensor) or image.device.type != "cuda" or not len(image):
+        return False
+    if torch.compiler.is_compiling() or torch.cuda.is_current_stream_capturing():
+        return False
+    asked = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in batch)
+    return not asked and image.shape[2:].numel() < execution.LARGE_FRAME
+
+
+def _captured(aug: SoftCP, seed: Tensor, batch: Batch) -> _Graph:
+    """Runs once, so that libraries load and kernels are compiled, then captures."""
+    own: Batch = tuple(x if x is None else x.detach().clone(memory_format=torch.contiguous_format) for x in batch)
+    with torch.no_grad(), torch.cuda.device(seed.device):
+        beside = torch.cuda.Stream()
+        beside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(beside):
+            drawn_there(aug, seed, own)
+        torch.cuda.current_stream().wait_stream(beside)
+        graph = torch.cuda.CUDAGraph()
+        # Other threads, such as those that pin memory for a DataLoader, may go on.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            out = drawn_there(aug, seed, own)
+    return _Graph(graph, seed, own, out)
+
+
+def drawn_there(aug: SoftCP, seed: Tensor, batch: Batch) -> SoftCPOutput:
+    """`SoftCP.augment` with all draws made where the images are: no value is read, and none comes from the host.
+
+    Args:
+        aug: without a bank.
+        seed: (B,) int64, on the device of the images.
+        batch: checked here.
+    """
+    image, mask, region, source_image, source_mask = batch
+    assert image is not None
+    assert mask is not None
+    x = inputs.checked_backgrounds(image, mask, region, None, aug.config.footprint, aug.labels)
+    sources = inputs.checked_sources(x, source_image, source_mask, None, None, aug.labels)
+    params = aug.draw(seed, tuple(image.shape[2:]), own_source=source_image is not None)
+    out = soft_cp(x.image, x.mask, x.region, sources.image, sources.mask, params, aug.config)
+    return out._replace(mask=out.mask.reshape(mask.shape))
