@@ -1,7 +1,8 @@
 """A pretended accelerator: for torch its tensors are on a device of their own, and all is done on the CPU.
 
-It refuses what a GPU refuses, an operation on tensors of two devices, and counts what a GPU waits for, what is copied to
-it, and the bytes of its largest tensor. So code for accelerators is tested on machines without one; what it costs is not.
+It refuses what a GPU refuses, an operation on tensors of two devices, and counts what a GPU waits for, what is copied
+to it, and the bytes of its largest tensor. So code for accelerators is tested on machines without one; what it costs is
+not.
 """
 
 from __future__ import annotations

@@ -34,6 +34,7 @@ def warp_and_transform(
     radius: int,
     seed: Tensor,
     stream: int,
+    near: warp_operators.Near | None = None,
 ) -> Tensor:
     """`geometry.warp`, linear, then `intensity.apply_intensity`: one pass up to each slot that may blur.
 
@@ -43,6 +44,7 @@ def warp_and_transform(
         origin, size: the window, inside the frame.
         frame: n lengths.
         params, bounds, radius, seed, stream: as `apply_intensity`; radius 0: no slot blurs.
+        near: what is computed, if that is not everything.
 
     Returns:
         (B, C, *size).
@@ -56,9 +58,11 @@ def warp_and_transform(
     for slot in range(0, slots, step):
         some = slice(slot, slot + step)
         image = warp_operators.warp_intensity(
-            image, None if slot else affine, origin, size, frame, limits, *(x[:, some] for x in (*drawn, keys))
+            image, None if slot else affine, origin, size, frame, limits, *(x[:, some] for x in (*drawn, keys)), near
         )
-        if radius:
-            blur = params.blur_sigma_px[:, slot]
+        blur = params.blur_sigma_px[:, slot]
+        if radius and near is not None:
+            warp_operators.blur_(image, blur, radius, near)
+        elif radius:
             image = where_active(blur > 0, image, partial(blur_rows, blur, radius))
     return image

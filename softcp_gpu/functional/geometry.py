@@ -147,11 +147,12 @@ def sampling_affine(x: Tensor, matrix: Tensor) -> Tensor:
     In units of half a frame from its middle (what grid_sample reads): near 0, where floats are finest.
     """
     half = constants([length / 2 for length in x.shape[2:]], x, torch.float64)
-    scaled = _inverse(x, matrix) / half[:, None]
+    scaled = inverse(x, matrix) / half[:, None]
     return torch.cat([scaled[..., :-1], scaled[..., -1:] + (0.5 / half - 1)[:, None]], -1)
 
 
-def _inverse(x: Tensor, matrix: Tensor) -> Tensor:
+def inverse(x: Tensor, matrix: Tensor) -> Tensor:
+    """From output to input coordinates, (B, n, n + 1) float64."""
     return torch.linalg.inv_ex(matrix.double(), check_errors=False).inverse[:, : x.ndim - 2]
 
 
@@ -167,7 +168,7 @@ def _sample_nearest(x: Tensor, matrix: Tensor, origin: Tensor | None, size: tupl
     # Indices, so that labels of any type stay what they are, and a scan is read where it is looked at.
     index = torch.zeros((1,) * (len(size) + 1), dtype=torch.int64, device=x.device)
     inside = torch.ones_like(index, dtype=torch.bool)
-    for line, length in zip(_coordinates(_inverse(x, matrix), origin, size), x.shape[2:], strict=True):
+    for line, length in zip(_coordinates(inverse(x, matrix), origin, size), x.shape[2:], strict=True):
         place = line.round().to(torch.int64)
         inside = inside & (place >= 0) & (place < length)
         index = index * length + place.clamp(0, length - 1)

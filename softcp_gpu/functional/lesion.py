@@ -7,10 +7,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from softcp_gpu import kernels
 from softcp_gpu.functional import execution
-from softcp_gpu.functional.geometry import compose, scaling, translation, warp
+from softcp_gpu.functional.geometry import compose, inverse, scaling, translation, warp
 from softcp_gpu.functional.transforms import object_matrix
 from softcp_gpu.functional.windows import bounding_box, count_pixels, take_window
+from softcp_gpu.kernels import lesion_operators
 from softcp_gpu.types import PasteConfig, PasteParams
 
 
@@ -70,16 +72,41 @@ def transformed_lesion(
             assert mm is not None
             matrix = scaling(source_mm / mm)
         most = tuple(max(2 * frame, length) for frame, length in zip(shape, source_mask.shape[2:], strict=True))
+        if kernels.run_on(labels):
+            return _moved_by_kernels(labels, matrix, center, extent, filled, shape, most, config)
         canvas, home, whole = _canvas(labels, matrix, center, extent, most, config.longest_px or most)
         start, extent, _ = bounding_box(canvas != 0)
-    if execution.may_read_values(extent):
-        window = tuple(max(1, length) for length in extent.amax(0).tolist())
-    else:
-        inside = config.bounds.min_visible == 1.0 and isinstance(config.bounds.min_visible, float)
-        lengths = tuple(canvas.shape[2:])
-        window = tuple(map(min, shape, lengths)) if inside else lengths
+    window = _window(extent, tuple(canvas.shape[2:]), shape, config)
     area = count_pixels(canvas != 0)
     return Lesion(take_window(canvas, start, window), extent, home + start, matrix, area, filled, whole)
+
+
+def _window(extent: Tensor, canvas: tuple[int, ...], shape: tuple[int, ...], config: PasteConfig) -> tuple[int, ...]:
+    """Lengths of a window that holds the box of every lesion that may have a place."""
+    if execution.may_read_values(extent):
+        return tuple(max(1, length) for length in extent.amax(0).tolist())
+    inside = config.bounds.min_visible == 1.0 and isinstance(config.bounds.min_visible, float)
+    return tuple(map(min, shape, canvas)) if inside else canvas
+
+
+def _moved_by_kernels(
+    labels: Tensor,
+    matrix: Tensor,
+    center: Tensor,
+    extent: Tensor,
+    filled: Tensor,
+    shape: tuple[int, ...],
+    most: tuple[int, ...],
+    config: PasteConfig,
+) -> Lesion:
+    """The same lesion, without the canvas."""
+    origin, size, reach, whole = _canvas_of(labels, matrix, center, extent, most, config.longest_px or most)
+    affine = inverse(labels, matrix)
+    start, extent, area = lesion_operators.warped_box(labels, affine, origin, reach, size)
+    home = origin + start
+    window = _window(extent, size, shape, config)
+    moved = lesion_operators.warped_window(labels, affine, home, extent, window)
+    return Lesion(moved, extent, home, matrix, area, filled, whole)
 
 
 def _canvas(
@@ -103,6 +130,19 @@ def _canvas(
         the warped labels (B, 1, *canvas); the canvas' first pixel in the frame (B, n) int64; and (B,) bool: the lesion
         is no longer than that along each axis. What lies beyond is cut off.
     """
+    origin, size, _, whole = _canvas_of(labels, matrix, center, extent, most, longest)
+    return warp(labels, matrix, "nearest", origin=origin, size=size), origin, whole
+
+
+def _canvas_of(
+    labels: Tensor,
+    matrix: Tensor,
+    center: Tensor,
+    extent: Tensor,
+    most: tuple[int, ...],
+    longest: tuple[int, ...],
+) -> tuple[Tensor, tuple[int, ...], Tensor, Tensor]:
+    """First pixel and lengths of the canvas, with each lesion in its middle, how long that is, and if it fits."""
     axes = len(most)
     reach = (matrix[:, :axes, :axes].detach().abs() @ extent.double()[..., None])[..., 0]
     whole = (reach <= execution.constants(most, labels)).all(1)
@@ -112,4 +152,4 @@ def _canvas(
         size = longest
     middle = (matrix[:, :axes, :axes] @ center[..., None])[..., 0] + matrix[:, :axes, axes]
     origin = middle.detach().floor().to(torch.int64) - execution.constants([length // 2 for length in size], labels) + 1
-    return warp(labels, matrix, "nearest", origin=origin, size=size), origin, whole
+    return origin, size, reach, whole

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from softcp_gpu.functional import execution
+from softcp_gpu.functional import execution, fused_places
 from softcp_gpu.functional.blend import blend_at_once, blend_source, blend_weight, blends_at_once, source_labels
 from softcp_gpu.functional.groups import Joined, groups, rows_of
 from softcp_gpu.functional.inputs import Inputs, Physical
@@ -20,7 +20,7 @@ from softcp_gpu.functional.search import find_origin
 from softcp_gpu.functional.soft_mask import Steps
 from softcp_gpu.functional.source import source_tile, tile_around
 from softcp_gpu.functional.transforms import crop_and_resize, transform_image
-from softcp_gpu.functional.windows import place_window, put_window, take_window
+from softcp_gpu.functional.windows import place_window, put_window, take_tile, take_window
 from softcp_gpu.types import PasteConfig, PasteParams, PlacementRecord, SoftCPOutput, Spacing, Status
 
 
@@ -122,7 +122,7 @@ def _paste(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutput:
     labels = take_window(lesion.labels, corner - origin, tile)
     hard, offset = labels != 0, origin - lesion.home
     source = source_tile(x, lesion, origin, corner, tile, steps, params, config)
-    background, old = take_window(x.image, corner, tile), take_window(x.mask, corner, tile)
+    background, old = take_tile(x.image, corner, tile), take_tile(x.mask, corner, tile)
 
     if blends_at_once(hard, steps, config):
         allowed = _status(params.apply, lesion, legal & lesion.whole, torch.zeros_like(legal)) == Status.PASTED.value
@@ -134,7 +134,7 @@ def _paste(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutput:
     pasted = status == Status.PASTED.value
     soft = weight.soft.to(work) * _column(pasted, weight.soft)
     if weight.rim is not None:
-        rim = weight.rim & ~hard & ~take_window(others, corner, tile)
+        rim = weight.rim & ~hard & ~take_tile(others, corner, tile)
         source = match_rim(source, background.to(work), rim)
     source = blend_source(source, background, hard, config)
     # A label needs pixels: what no ring reaches is not pasted, so it is not labelled.
@@ -164,6 +164,8 @@ def _place(
     config: PasteConfig,
 ) -> tuple[Tensor, Tensor, Overlaps]:
     """Where each lesion's box begins, whether it may lie there, and what it covers there."""
+    if fused_places.places(lesion, params):
+        return fused_places.place(lesion, region, others, shape, params, config)
     window = lesion.labels != 0
     if not config.in_place:
         origin, legal = find_origin(

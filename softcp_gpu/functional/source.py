@@ -8,8 +8,9 @@ from operator import itemgetter
 import torch
 from torch import Tensor
 
+from softcp_gpu import kernels
 from softcp_gpu.functional import execution
-from softcp_gpu.functional.blend import reach_px
+from softcp_gpu.functional.blend import blends_at_once, reach_px
 from softcp_gpu.functional.fused_warp import warp_and_transform, warps
 from softcp_gpu.functional.geometry import warp
 from softcp_gpu.functional.inputs import Inputs
@@ -18,6 +19,7 @@ from softcp_gpu.functional.lesion import Lesion
 from softcp_gpu.functional.soft_mask import Steps
 from softcp_gpu.functional.transforms import range_in_use
 from softcp_gpu.functional.windows import surrounding_window, take_window, window_index
+from softcp_gpu.kernels.warp_operators import Near
 from softcp_gpu.types import PasteConfig, PasteParams, map_params
 
 
@@ -82,7 +84,7 @@ def source_tile(
     shape, intensity = tuple(x.image.shape[2:]), params.object.intensity
     bounds, radius = _range(x, source_image, params), config.object_blur_px
     if warps(source_image, matrix, intensity):
-        rest = (radius, params.seed, OBJECT_NOISE)
+        rest = (radius, params.seed, OBJECT_NOISE, _near(x, lesion, origin, tile, steps, config))
         return warp_and_transform(source_image, matrix, corner, tile, shape, intensity, bounds, *rest)
     warped = warp(source_image, matrix, "linear", origin=corner, size=tile)
     index, _ = window_index(corner, tile, shape)
@@ -98,6 +100,17 @@ def source_tile(
             done = apply_intensity(part, drawn, own_bounds, radius, params.seed[row], OBJECT_NOISE, own_index)
             warped[(row, slice(None), *own)] = done
     return warped
+
+
+def _near(
+    x: Inputs, lesion: Lesion, origin: Tensor, tile: tuple[int, ...], steps: Steps, config: PasteConfig
+) -> Near | None:
+    """What is looked at of a tile as large as the frame; None: all of it, as far as anybody knows."""
+    shape = tuple(x.image.shape[2:])
+    asked = torch.is_grad_enabled() and (x.source_image.requires_grad or x.image.requires_grad)
+    if tile != shape or asked or not blends_at_once(lesion.labels, steps, config):
+        return None
+    return origin, lesion.size, _margin(origin, lesion.size, shape, steps, True, config)
 
 
 def _own_tiles(
@@ -128,6 +141,12 @@ def _own_tiles(
 def _range(x: Inputs, source_image: Tensor, params: PasteParams) -> tuple[Tensor, Tensor]:
     """Least and largest value that gamma and noise refer to, (B, C, 1, ...) each."""
     assert params.object is not None
+    if x.physical.source_range is None and kernels.run_on(
+        source_image
+    ):  # then it costs no more than to ask who needs it
+        low, high = source_image.flatten(2).aminmax(dim=2)
+        column = (*low.shape, *(1,) * (source_image.ndim - 2))
+        return low.view(column), high.view(column)
     if x.physical.source_range is None:
         return range_in_use(source_image, params.object.intensity)
     bounds = x.physical.source_range.to(source_image)

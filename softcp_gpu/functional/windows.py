@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from softcp_gpu import kernels
 from softcp_gpu.functional import execution
+from softcp_gpu.kernels import lesion_operators
 
 
 def bounding_box(mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -20,6 +22,9 @@ def bounding_box(mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Returns:
         first pixel (B, n), size in pixels (B, n), both int64 and 0 for an empty sample; and (B,) bool, not empty.
     """
+    if kernels.run_on(mask):
+        start, extent, count = lesion_operators.box(mask)
+        return start, extent, count > 0
     starts, sizes = [], []
     axes = range(2, mask.ndim)
     for axis in axes:
@@ -86,10 +91,17 @@ def take_window(
             return x
         parts = [_slice_window(x[i : i + 1], first, size) for i, first in enumerate(origin.tolist())]
         return torch.cat(parts) if len(parts) > 1 else parts[0]
+    if outside == "zero" and kernels.run_on(x) and not x.requires_grad:
+        return lesion_operators.window(x, origin, size)
     index, inside = window_index(origin, size, tuple(x.shape[2:]))
     flat = index.flatten(1)[:, None].expand(-1, x.shape[1], -1)
     window = x.flatten(2).gather(2, flat).unflatten(2, size)
     return window if outside == "border" else window.masked_fill(~inside[:, None], 0)
+
+
+def take_tile(x: Tensor, corner: Tensor, tile: tuple[int, ...]) -> Tensor:
+    """`take_window` of a tile that lies inside the frame: the frame itself, if it is as large."""
+    return x if tile == tuple(x.shape[2:]) else take_window(x, corner, tile)
 
 
 def _slice_window(x: Tensor, origin: list[int], size: tuple[int, ...]) -> Tensor:

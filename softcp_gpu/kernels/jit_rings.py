@@ -108,7 +108,7 @@ def last_pass(
         weight = weight.to(source.dtype.element_ty)
         for channel in range(channels):
             here = (sample * channels + channel) * pixels + at
-            new = tl.load(source + here, mask=inside, other=0)
+            new = tl.load(source + here, mask=inside & (weight > 0), other=0)  # elsewhere it may hold anything
             old = tl.load(image + here, mask=inside, other=0)
             mixed = (new * weight + (1 - weight) * old.to(new.dtype)).to(old.dtype)
             tl.store(blended + here, tl.where(weight > 0, mixed, old), mask=inside)

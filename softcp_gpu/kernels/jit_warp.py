@@ -7,6 +7,8 @@ border repeated, one 32-bit hash per noise value.
 import triton
 import triton.language as tl
 
+from softcp_gpu.kernels.jit_blur import around
+
 MIX_FIRST = tl.constexpr(0x7FEB352D)
 MIX_SECOND = tl.constexpr(0x846CA68B - (1 << 32))
 TURN = tl.constexpr(6.283185307179586 / 65536)
@@ -116,9 +118,13 @@ def warp_pass(
     channels,
     d0, d1, d2, s0, s1, s2,
     f1, f2,  # lengths of the frame: the noise is addressed by pixel
+    start,  # (B, AXES) int64, boxes in the frame, if NEAR: only they and the margins are computed; extent likewise
+    extent,
+    m0, m1, m2,
     SLOTS: tl.constexpr,
     AXES: tl.constexpr,
     WARPS: tl.constexpr,
+    NEAR: tl.constexpr,
     BACKWARD: tl.constexpr,  # then `out` is the gradient of the source, zeros to be added to
     BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -133,12 +139,18 @@ def warp_pass(
         k0 += tl.load(corner).to(tl.int32)
     k1 += tl.load(corner + AXES - 2).to(tl.int32)
     k2 += tl.load(corner + AXES - 1).to(tl.int32)
+    if NEAR:
+        boxes = sample * AXES
+        inside = inside & around(k0, k1, k2, start + boxes, extent + boxes, m0, m1, m2, AXES)
     pixel = ((k0 * f1 + k1) * f2 + k2) * channels
     rows = affine + sample * AXES * (AXES + 1)
     gamma, sigma, keys = gamma + sample * SLOTS, sigma + sample * SLOTS, keys + sample * SLOTS * 2
     if WARPS:
         z, zz, wz, y, yy, wy, x, xx, wx = _corners(rows, k0, k1, k2, d0, d1, d2, dtype, AXES)
-    for channel in range(channels):
+    busy = channels
+    if NEAR:
+        busy = tl.where(tl.max(inside.to(tl.int32), axis=0) > 0, channels, 0)
+    for channel in range(busy):
         base = source + (sample * channels + channel) * d0 * d1 * d2
         here = (sample * channels + channel) * s0 * s1 * s2 + at
         limits = bounds + (sample * channels + channel) * 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,6 +12,16 @@ from torch import Tensor
 def grid_of(batch: int, pixels: int, block: int) -> tuple[int, int]:
     """Blocks per sample, and samples."""
     return -(-pixels // block), batch
+
+
+def three(lengths: Sequence[int]) -> tuple[int, ...]:
+    """Lengths of three axes: an image is a volume of one slice."""
+    return (*(1,) * (3 - len(lengths)), *lengths)
+
+
+def as_numbers(x: Tensor) -> Tensor:
+    """Flags as bytes, all else as it is."""
+    return x.view(torch.uint8) if x.dtype == torch.bool else x
 
 
 def launch(kernel: Any, grid: tuple[int, int], *arguments: Tensor | int | bool) -> None:

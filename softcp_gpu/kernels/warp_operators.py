@@ -9,10 +9,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, library
 
-from softcp_gpu.kernels.launch import grid_of, launch
+from softcp_gpu.kernels.launch import grid_of, launch, three
 
+Near = tuple[Tensor, Tensor, list[int]]  # boxes in the frame: first pixel, size, (B, n) int64; n margins around them
 BLOCK = 256  # pixels of a program: of 1024, its numbers no longer fit into the registers
 
 
@@ -26,6 +28,7 @@ def warp_intensity(
     gamma: Tensor,
     sigma: Tensor,
     keys: Tensor,
+    near: Near | None = None,
 ) -> Tensor:
     """A window of the frame: the source resampled linearly, then gamma and noise of each slot.
 
@@ -39,15 +42,29 @@ def warp_intensity(
         bounds: (B, C, 2), least and largest value of each channel, the unit of gamma and noise.
         gamma, sigma: (B, S), 1 and 0 where nothing is to be done; no gradients flow to them, nor to `affine`.
         keys: (B, S, 2) int32, of `counter_rng.field_keys`.
+        near: what is computed; elsewhere the result is anything. None: everything, and then gradients flow.
 
     Returns:
         (B, C, *size), the dtype of `source`. Gradients flow to source and bounds, once.
     """
-    return _warp_intensity(source, affine, origin, list(size), list(frame), bounds, gamma, sigma, keys)
+    boxes = (None, None, []) if near is None else near
+    return _warp_intensity(source, affine, origin, list(size), list(frame), bounds, gamma, sigma, keys, *boxes)
+
+
+def blur_(image: Tensor, sigma_px: Tensor, radius: int, near: Near) -> None:
+    """Gaussian blur in place, borders mirrored; no gradient flows.
+
+    Args:
+        image: (B, C, *frame) float32 or float64.
+        sigma_px: (B,); samples where it is 0 stay as they are.
+        radius: of the kernel.
+        near: what is blurred; what blurs into it from beyond the margins is anything.
+    """
+    _blur(image, sigma_px.to(image.dtype), radius, *near)
 
 
 _INPUTS = "Tensor source, Tensor? affine, Tensor origin, int[] size, int[] frame, Tensor bounds, Tensor gamma"
-_INPUTS += ", Tensor sigma, Tensor keys"
+_INPUTS += ", Tensor sigma, Tensor keys, Tensor? start, Tensor? extent, int[] margin"
 
 
 @library.custom_op("softcp_gpu::warp_intensity", mutates_args=(), schema=f"({_INPUTS}) -> Tensor")
@@ -88,25 +105,42 @@ def _run(inputs: Sequence[Any], out: Tensor, grad: Tensor | None = None, sums: T
     """The pass: of the inputs into `out`, or, given `grad`, of the gradient into `out` and `sums`."""
     from softcp_gpu.kernels import jit_warp
 
-    source, affine, origin, size, frame, bounds, gamma, sigma, keys = inputs
+    source, affine, origin, size, frame, bounds, gamma, sigma, keys, start, extent, margin = inputs
     axes, lead = len(size), (1,) * (3 - len(size))
     tensors = (source, source if affine is None else affine, origin, bounds, gamma, sigma, keys, out)
     gradients = (out if grad is None else grad, out if sums is None else sums)
     sizes = (source.shape[1], *lead, *source.shape[2:], *lead, *size, *frame[-2:])
+    near = (origin, origin, 0, 0, 0) if start is None else (start, extent, *three(margin))
     grid = grid_of(source.shape[0], math.prod(size), BLOCK)
-    flags = (gamma.shape[1], axes, affine is not None, grad is not None)
-    launch(jit_warp.warp_pass, grid, *tensors, *gradients, *sizes, *flags, BLOCK)
+    flags = (gamma.shape[1], axes, affine is not None, start is not None, grad is not None)
+    launch(jit_warp.warp_pass, grid, *tensors, *gradients, *sizes, *near, *flags, BLOCK)
+
+
+@library.custom_op(
+    "softcp_gpu::blur_",
+    mutates_args=("image",),
+    schema="(Tensor(a!) image, Tensor sigma, int radius, Tensor start, Tensor extent, int[] margin) -> ()",
+)
+def _blur(image: Tensor, sigma: Tensor, radius: int, start: Tensor, extent: Tensor, margin: Sequence[int]) -> None:
+    from softcp_gpu.kernels import jit_blur
+
+    size = image.shape[2:]
+    grid, sizes = grid_of(len(image), math.prod(size), BLOCK), (image.shape[1], *three(size), *three(margin))
+    stages = [image, *(torch.empty_like(image) for _ in size[1:]), image]
+    for axis, length in enumerate(size):
+        given = (stages[axis], sigma, start, extent, stages[axis + 1], *sizes)
+        launch(jit_blur.blur_pass, grid, *given, math.prod(size[axis + 1 :]), length, radius, len(size), BLOCK)
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    source, affine, origin, ctx.size, ctx.frame, *others = inputs
+    source, affine, origin, ctx.size, ctx.frame, *others = inputs[:9]
     ctx.save_for_backward(source, affine, origin, *others)
 
 
 def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     source, affine, origin, *others = ctx.saved_tensors
-    by_source, by_bounds = _backward(source, affine, origin, ctx.size, ctx.frame, *others, grad)
-    return by_source, None, None, None, None, by_bounds, None, None, None
+    by_source, by_bounds = _backward(source, affine, origin, ctx.size, ctx.frame, *others, None, None, [], grad)
+    return by_source, None, None, None, None, by_bounds, None, None, None, None, None, None
 
 
 _warp_intensity.register_autograd(_gradients, setup_context=_keep)

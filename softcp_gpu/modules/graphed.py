@@ -30,8 +30,8 @@ class _Graph(NamedTuple):
 class GraphedSoftCP(nn.Module):
     """`SoftCP` for training on a GPU: each shape of batch is captured once as a CUDA graph, and replayed.
 
-    On a GPU small batches cost what it takes to launch some hundred kernels, whatever is in them. A graph launches all of
-    them at once, draws included. The result is that of the `SoftCP` with the same seeds.
+    On a GPU small batches cost what it takes to launch some hundred kernels, whatever is in them. A graph launches all
+    of them at once, draws included. The result is that of the `SoftCP` with the same seeds.
 
     Args:
         aug: what to run; without a bank, whose lesions differ in size from call to call.
@@ -44,9 +44,9 @@ class GraphedSoftCP(nn.Module):
 
     Note:
         For each of the last four shapes it keeps the memory of a batch, of its result and of what is in between. What
-        cannot be captured runs as `aug` itself does: on other devices, where gradients flow to images, in frames of 2**22
-        pixels and more, under `torch.compile` and while another graph is being captured. Copies and pickles of it hold
-        no graphs, and capture their own.
+        cannot be captured runs as `aug` itself does: on other devices, where gradients flow to images, in frames of
+        2**22 pixels and more, under `torch.compile` and while another graph is being captured. Copies and pickles of it
+        hold no graphs, and capture their own.
 
     Example:
         >>> from softcp_gpu import phantoms

@@ -12,7 +12,7 @@ pytest.importorskip("triton", reason="needs triton, which has wheels for Linux o
 import triton
 from triton.backends.compiler import GPUTarget
 
-from softcp_gpu.kernels import jit_rings, jit_warp
+from softcp_gpu.kernels import jit_blur, jit_lesion, jit_places, jit_rings, jit_warp
 
 pytestmark = pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="Triton interprets in this process")
 
@@ -20,6 +20,18 @@ CAPABILITY = 80
 LEVELS, STEPS = {"known": "u8", "found": "u8", "level": "u8", "possible": "i32"}, {"taken": "i64"}
 WIDE = {"known": "i16", "found": "i16", "level": "i16"}
 RINGS = {"BLOCK": 512}
+BOXES = {"start": "i64", "extent": "i64", "origin": "i64", "span": "i64", "first": "i64", "area": "i64", "box": "i32"}
+WORDS = {**dict.fromkeys(("lesion", "region", "others", "counts"), "i32"), "candidates": "i64", "legal": "u8"}
+WORDS["rank_u"] = "fp64"
+RULE = {
+    "REGION": 0.5,
+    "OTHERS": 0.0,
+    "VISIBLE": 1.0,
+    "REGION_SHARE": True,
+    "OTHERS_SHARE": False,
+    "VISIBLE_SHARE": True,
+}
+FLAT = {"d0": 1, "s0": 1}
 # Triton takes an integer that is 1 as a constant, and code for each of them apart.
 ONES = {"stride": 1, "channels": 1, "far": 1, "reach": 1, "length": 1}
 
@@ -56,17 +68,43 @@ CASES = [
     *(
         (
             jit_warp.warp_pass,
-            images(work, work),
-            {**more, "SLOTS": slots, "AXES": axes, "WARPS": warps, "BACKWARD": backward, "BLOCK": 256},
+            {**images(work, work), **BOXES},
+            {**more, "SLOTS": slots, "AXES": axes, "WARPS": warps, "NEAR": near, "BACKWARD": backward, "BLOCK": 256},
         )
-        for work, slots, axes, warps, backward, more in (
-            ("fp32", 2, 2, True, False, {}),
-            ("fp32", 2, 3, True, True, {}),
-            ("fp32", 1, 2, False, False, {"d0": 1, "s0": 1, "channels": 1}),
-            ("fp32", 1, 2, True, True, {"d0": 1, "s0": 1, "d1": 1, "channels": 1}),
-            ("fp64", 1, 3, False, True, {}),
-            ("fp64", 1, 2, True, False, {"d0": 1, "s0": 1, "f1": 1}),
+        for work, slots, axes, warps, near, backward, more in (
+            ("fp32", 2, 2, True, False, False, {}),
+            ("fp32", 1, 2, True, True, False, {"d0": 1, "s0": 1, "m0": 1}),
+            ("fp32", 1, 3, False, True, False, {}),
+            ("fp32", 2, 3, True, False, True, {}),
+            ("fp32", 1, 2, False, False, False, {"d0": 1, "s0": 1, "channels": 1}),
+            ("fp32", 1, 2, True, False, True, {"d0": 1, "s0": 1, "d1": 1, "channels": 1}),
+            ("fp64", 1, 3, False, False, True, {}),
+            ("fp64", 1, 2, True, False, False, {"d0": 1, "s0": 1, "f1": 1}),
         )
+    ),
+    *(
+        (jit_blur.blur_pass, {**images(work, work), **BOXES}, {**more, "AXES": axes, "BLOCK": 256})
+        for work, axes, more in (("fp32", 2, {"s0": 1, "m0": 1, "stride": 1}), ("fp64", 3, {}))
+    ),
+    *(
+        (
+            kernel,
+            {**BOXES, "mask": kind, "source": kind, "x": kind, "out": kind, "affine": "fp64", "reach": "fp64"},
+            {**more, "AXES": axes, "BLOCK": 1024},
+        )
+        for kernel in (
+            jit_lesion.box_pass,
+            jit_lesion.warped_box_pass,
+            jit_lesion.warped_take_pass,
+            jit_lesion.take_pass,
+        )
+        for kind, axes, more in (("u8", 2, FLAT), ("i64", 3, {}), ("fp32", 2, FLAT))
+    ),
+    (jit_places.pack_pass, {"flags": "u8", "words": "i32"}, {"BLOCK": 64}),
+    *(
+        (kernel, {**WORDS, **BOXES}, {**more, **RULE, "WITH_REGION": region, "AXES": axes, "PLACES": 16, "BLOCK": 128})
+        for kernel in (jit_places.count_pass, jit_places.map_pass, jit_places.draw_pass)
+        for axes, region, more in ((2, True, {**FLAT, "w0": 1}), (3, False, {"words": 1, "per_line": 1}))
     ),
 ]
 

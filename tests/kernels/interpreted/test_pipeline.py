@@ -55,6 +55,21 @@ def test_eager(settings):
         assert_same(run(), expected, close=1e-6 if "2-D" in settings else 1e-5)
 
 
+@pytest.mark.parametrize("bounds", [{}, {"min_visible": 0.6, "max_lesion_overlap": 3}, {"placement": "in_place"}])
+@pytest.mark.parametrize("shape", [(20, 37), (5, 8, 34)])
+def test_without_gradients_only_what_counts_is_computed(shape, bounds):
+    """A lesion that is blurred, turned and moved, in frames whose lines are no whole number of words."""
+    image, mask, region = phantoms.batch(5, shape, channels=2)
+    mask[0] = 0
+    aug = SoftCP(p=0.9, k_dilate=3, **bounds)
+    params = aug.draw(sample_seeds(3, torch.arange(5)), shape, own_source=False)
+    assert (params.object.intensity.blur_sigma_px > 0).any()
+    expected = aug.augment(image, mask, region, params=params)
+    with kernels.use("on"):
+        found = aug.augment(image, mask, region, params=params)
+    assert_same((found, []), (expected, []), close=1e-6)
+
+
 @pytest.mark.parametrize(("dtype", "close"), [(torch.float64, 1e-12), (torch.float16, 2e-3), (torch.bfloat16, 2e-2)])
 def test_other_precisions(dtype, close):
     run = call("2-D", dtype)
