@@ -27,10 +27,10 @@ from softcp_gpu import GraphedSoftCP, SoftCP, kernels
 from softcp_gpu.functional import soft_cp, soft_mask
 
 COMPILED = f"{common.OURS}, compiled"
-KERNELS = f"{common.OURS}, Triton kernels"
+PLAIN = f"{common.OURS}, plain torch"
+PLAIN_GRAPHED = f"{common.OURS}, plain torch, CUDA graph, params drawn in the call"
 DRAWN = f"{common.OURS}, params drawn in the call"
 GRAPHED = f"{common.OURS}, CUDA graph, params drawn in the call"
-GRAPHED_KERNELS = f"{common.OURS}, Triton kernels, CUDA graph, params drawn in the call"
 KORNIA = "kornia, RandomTransplantation (far less work)"
 
 Job = tuple[str, str, int, Callable[[], Callable[[], Any]]]  # group, who, least bytes, how to make what is timed
@@ -46,7 +46,7 @@ def jobs(device: str, sizes: list[int], backend: str) -> Iterator[Job]:
     for scan in volumes.SCANS if max(sizes) >= max(cases.SIZES) else ():
         yield "one scan", f"{common.OURS}, {scan}", volumes.bytes_floor(scan), lambda scan=scan: _scan(scan, device)
     if device == "cuda" and kernels.INSTALLED:
-        yield from _kernels(chosen)
+        yield from _plain(chosen)
     for case in chosen:
         yield _soft_mask(case, device, COMPILED, _compiler(backend))
     for case in chosen:
@@ -58,21 +58,21 @@ def _compiler(backend: str) -> Callable[[Callable], Callable]:
     return lambda f: torch.compile(f, fullgraph=True, dynamic=False, backend=backend)
 
 
-def _kernels(chosen: list[cases.Case]) -> Iterator[Job]:
-    """Soft mask and forward again, with Triton kernels."""
+def _plain(chosen: list[cases.Case]) -> Iterator[Job]:
+    """Soft mask and forward again, without Triton kernels."""
     for case in chosen:
-        yield _soft_mask(case, "cuda", KERNELS, _with_kernels)
+        yield _soft_mask(case, "cuda", PLAIN, _without_kernels)
     for case in chosen:
         for name in cases.FORWARD:
             group, floor = f"forward, {name}, {case}", cases.forward_bytes(case)
-            yield group, KERNELS, floor, lambda case=case, name=name: _on_device(case, name, "cuda", _with_kernels)
-            graphed = lambda aug: _with_kernels(GraphedSoftCP(aug))  # noqa: E731
-            yield group, GRAPHED_KERNELS, floor, partial(_with_draw, case, name, "cuda", graphed)
+            yield group, PLAIN, floor, partial(_on_device, case, name, "cuda", _without_kernels)
+            graphed = lambda aug: _without_kernels(GraphedSoftCP(aug))  # noqa: E731
+            yield group, PLAIN_GRAPHED, floor, partial(_with_draw, case, name, "cuda", graphed)
 
 
-def _with_kernels(f: Callable) -> Callable:
+def _without_kernels(f: Callable) -> Callable:
     def run(*inputs: Any, **more: Any) -> Any:
-        with kernels.use("on"):
+        with kernels.use("off"):
             return f(*inputs, **more)
 
     return run
@@ -163,7 +163,7 @@ def run(device: str, sizes: list[int], backend: str, seconds: float, budget: flo
         "schema": schema.SCHEMA,
         "machine": common.machine(device),
         "date": datetime.date.today().isoformat(),
-        "commit": None,
+        "commit": common.commit(),
         "entries": entries,
         "failed": failed,
     }

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks import cases, common, gpu_checks, schema
+from benchmarks import cases, common, gpu_checks, graphs, schema
 from benchmarks.rivals import names
 from benchmarks.tables import NOT_MEASURED
 from benchmarks.unet import UNet, soft_dice_loss
@@ -45,19 +45,21 @@ def jobs(device: str, quick: bool, backend: str) -> Iterator[Job]:
     volume = f"soft mask, {volumes[0]} x 1 x {' x '.join(map(str, volumes[1]))}"
     bytes_of_volumes = volumes[0] * torch.Size(volumes[1]).numel() * cases.soft_mask_bytes_each()
 
-    def soft(mask: Callable[[], Tensor], wrap: Callable) -> Run:
-        on_device, run = mask().to(device), wrap(lambda x: soft_mask(x, **cases.SOFTNESS))
-        return lambda: run(on_device)
+    def soft(mask: Callable[[], Tensor], who: str) -> Run:
+        on_device = mask().to(device)
+        run = soft_mask if who != COMPILED else compiler(soft_mask)
+        call = partial(run, on_device, **cases.SOFTNESS)
+        return graphs.replayed(call) if who == GRAPHED else call
 
     compiler = lambda f: torch.compile(f, fullgraph=True, dynamic=False, backend=backend)  # noqa: E731
-    for who, wrap in ((common.OURS, lambda f: f), (COMPILED, compiler)):
+    for who in (common.OURS, *((GRAPHED,) if device == "cuda" else ()), COMPILED):
         yield (
             f"soft mask, {masks.named(1)}",
             who,
             cases.soft_mask_bytes(masks),
-            lambda wrap=wrap: soft(lambda: cases.batch(masks)[1], wrap),
+            lambda who=who: soft(lambda: cases.batch(masks)[1], who),
         )
-        yield volume, who, bytes_of_volumes, lambda wrap=wrap: soft(lambda: phantoms.batch(*volumes)[1], wrap)
+        yield volume, who, bytes_of_volumes, lambda who=who: soft(lambda: phantoms.batch(*volumes)[1], who)
     yield from _steps(step, device, quick)
     group = f"forward and the loop on the processor, default settings, {loop}"
     yield group, common.OURS, cases.forward_bytes(loop), lambda: _forward(loop, device)

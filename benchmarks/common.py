@@ -62,13 +62,13 @@ def _version(package: str) -> str | None:
 
 
 def commit() -> str | None:
-    """Of the code, with "+" after it if files had changed; None outside of a clone."""
+    """Of the code, with "+" after it if files had changed; outside of a clone, what $COMMIT says, or None."""
     command = ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
     try:
         here = Path(__file__).parent
         return subprocess.run(command, capture_output=True, text=True, check=True, cwd=here).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return None
+        return os.environ.get("COMMIT")
 
 
 def times(

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks import cases
+from benchmarks import cases, graphs
 from softcp_gpu import SoftCP
 from softcp_gpu.functional import soft_cp
 from softcp_gpu.types import SoftCPOutput
@@ -54,17 +54,11 @@ def never_waits(case: cases.Case) -> str:
 def graph_replays(case: cases.Case) -> str:
     """Captured once, replayed on other images: the same pixels as without a graph."""
     call, inputs = _prepared(case)
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        call(*inputs)
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        captured = call(*inputs)
+    results: list[SoftCPOutput] = []
+    replay = graphs.replayed(lambda: results.append(call(*inputs)))
     inputs[0].copy_(inputs[0].flip(-1).clone())
-    graph.replay()
-    return _compared(captured, call(*inputs), inputs[0])
+    replay()
+    return _compared(results[-1], call(*inputs), inputs[0])
 
 
 def compiled_graph_replays(case: cases.Case) -> str:

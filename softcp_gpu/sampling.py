@@ -222,10 +222,11 @@ def _cycle(seed: Tensor) -> Tensor:
 def _choose(u: Tensor, names: tuple[str, ...]) -> dict[str, Tensor]:
     """Which of the names each number draws, as one bool tensor per operation there is."""
     drawn = _whole(u, (0, len(names) - 1))
-    hit = {name: torch.zeros_like(drawn, dtype=torch.bool) for name in RIGID_OPS + INTENSITY_OPS}
+    hit: dict[str, Tensor] = {}
     for i, name in enumerate(names):
-        hit[name] = hit[name] | (drawn == i)
-    return hit
+        hit[name] = hit[name] | (drawn == i) if name in hit else drawn == i
+    never = torch.zeros_like(drawn, dtype=torch.bool)
+    return {name: hit.get(name, never) for name in RIGID_OPS + INTENSITY_OPS}
 
 
 def _between(u: Tensor, bounds: Range) -> Tensor:

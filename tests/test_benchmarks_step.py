@@ -7,6 +7,7 @@ import torch
 
 from benchmarks import bench_step, cases, gpu_checks, report, schema, tables
 from benchmarks.unet import UNet, soft_dice_loss
+from softcp_gpu import GraphedSoftCP, SoftCP
 
 CASE = cases.Case(32, "small", 2)
 
@@ -26,16 +27,16 @@ def test_the_network_keeps_the_frame_and_learns():
     assert losses[-1] < 0.8 * losses[0]
 
 
-@pytest.mark.parametrize("augmented", [True, False])
-def test_a_step_learns_from_augmented_batches_if_asked(augmented, monkeypatch):
+@pytest.mark.parametrize("aug", [SoftCP(p=1.0), GraphedSoftCP(SoftCP(p=1.0)), None])
+def test_a_step_learns_from_augmented_batches_if_asked(aug, monkeypatch):
     seen = []
     monkeypatch.setattr(bench_step, "soft_dice_loss", lambda y, m: seen.append(m.clone()) or soft_dice_loss(y, m))
     net = UNet(3, (4, 8))
     before = net.head.weight.clone()
-    bench_step.training_step(net, CASE, "cpu", augmented)()
+    bench_step.training_step(net, CASE, "cpu", aug)()
     assert not torch.equal(before, net.head.weight)
     mask = cases.batch(CASE)[1]
-    assert [bool((one.sum((1, 2, 3)) > mask.sum((1, 2, 3))).all()) for one in seen] == [augmented] * 2
+    assert [bool((one.sum((1, 2, 3)) > mask.sum((1, 2, 3))).all()) for one in seen] == [aug is not None] * 2
 
 
 def test_what_the_budget_leaves_out_is_named_and_the_page_shows_the_checks(tmp_path):

@@ -13,7 +13,7 @@ from torch import Tensor
 from benchmarks.training.data import DataSet, Images, stacked
 from benchmarks.training.presets import REAL_PER_SYNTHETIC
 from benchmarks.training.seeds import generator
-from softcp_gpu import SoftCP, Status
+from softcp_gpu import GraphedSoftCP, SoftCP, Status
 from softcp_gpu.data import Sample
 from softcp_gpu.synthesize.foreground import foreground
 from softcp_gpu.synthesize.job import make_augmentation
@@ -80,7 +80,7 @@ class Online:
     def __init__(self, config: Mapping[str, Any], train: Images, batch: int, seed: int, share: float) -> None:
         self.seed = seed
         self.p = 1.0
-        self.aug = SoftCP(**{**config, "p": 1.0})
+        self.aug = GraphedSoftCP(SoftCP(**{**config, "p": 1.0}))
         tried = torch.zeros(len(Status), dtype=torch.int64, device=train.image.device)
         for step, index in enumerate(
             torch.randperm(len(train.image), generator=generator(seed, "try", 0)).split(batch)
@@ -88,7 +88,7 @@ class Online:
             if len(index) > 1:
                 self(train.at(index), -1 - step, tried)
         self.p = min(1.0, share / max(float(tried[Status.PASTED] / tried.sum()), 1e-6))
-        self.aug = SoftCP(**{**config, "p": self.p})
+        self.aug = GraphedSoftCP(SoftCP(**{**config, "p": self.p}))
 
     def __call__(self, images: Images, step: int, statuses: Tensor) -> tuple[Tensor, Tensor]:
         """Pastes into a batch.

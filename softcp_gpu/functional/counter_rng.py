@@ -11,6 +11,9 @@ import math
 import torch
 from torch import Tensor
 
+from softcp_gpu import kernels
+from softcp_gpu.kernels import draw_operators
+
 
 def _signed(value: int, bits: int) -> int:
     """A two's complement constant: torch has no unsigned arithmetic, and its integer products wrap."""
@@ -64,6 +67,8 @@ def uniforms(seed: Tensor, *streams: tuple[int, int]) -> tuple[Tensor, ...]:
     Returns:
         (B, count) float64 for each stream.
     """
+    if kernels.run_on(seed) and len(streams) <= draw_operators.MOST_STREAMS:
+        return draw_operators.uniforms(seed, streams)
     numbers = [torch.arange(stream << 32, (stream << 32) + count, device=seed.device) for stream, count in streams]
     counter = torch.cat(numbers)
     # Hashed twice: neighbouring seeds (1, 2, 3, ...) must not give shifted copies of one sequence.

@@ -70,6 +70,11 @@ def empty(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Ten
     return _from_numpy(np.empty, torch.empty, shape, dtype, device)
 
 
+def as_bytes(flags: Tensor) -> Tensor:
+    """Flags as bytes that share their memory; compilers cannot look at what they have not yet written."""
+    return flags.to(torch.uint8) if torch.compiler.is_compiling() else flags.view(torch.uint8)
+
+
 def copied(x: Tensor) -> Tensor:
     """A copy of `x` in memory of its own; gradients flow."""
     return empty(x.shape, x.dtype, x.device).copy_(x) if x.is_contiguous() else x.clone()

@@ -9,7 +9,6 @@ from softcp_gpu import kernels
 from softcp_gpu.functional import execution
 from softcp_gpu.functional.lesion import Lesion
 from softcp_gpu.functional.overlap import Overlaps
-from softcp_gpu.functional.search import rectangle
 from softcp_gpu.kernels import place_operators as operators
 from softcp_gpu.types import PasteConfig, PasteParams
 
@@ -46,8 +45,9 @@ def place(
     if config.in_place:
         origin, span = lesion.home, torch.ones_like(lesion.home)
     else:
-        first, span = rectangle(lesion.size, lesion.area, shape, region, others, config.bounds)
-        candidates = first[:, None] + (params.candidate_u * span[:, None]).to(torch.int64)
+        first, span, candidates = operators.candidates(
+            lesion.size, lesion.area, region, others, params.candidate_u, shape, config.bounds
+        )
         counts = operators.count(masks, candidates, span, shape, config.bounds)
         origin = operators.draw(masks, candidates, counts, first, span, params.rank_u, shape, config.bounds)
     visible, inside, covered, legal = operators.count(masks, origin[:, None], span, shape, config.bounds)[:, 0].unbind(

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from softcp_gpu import kernels
-from softcp_gpu.functional.counter_rng import field_keys
 from softcp_gpu.functional.execution import where_active
 from softcp_gpu.functional.geometry import sampling_affine
 from softcp_gpu.functional.intensity import blur_rows
@@ -25,7 +24,7 @@ def warps(source_image: Tensor, matrix: Tensor, params: IntensityParams) -> bool
 
 def warp_and_transform(
     source_image: Tensor,
-    matrix: Tensor,
+    back: Tensor,
     origin: Tensor,
     size: tuple[int, ...],
     frame: tuple[int, ...],
@@ -40,7 +39,7 @@ def warp_and_transform(
 
     Args:
         source_image: (B, C, *source) float32 or float64.
-        matrix: (B, n + 1, n + 1), source to frame.
+        back: (B, n, n + 1) float64, frame to source: the `geometry.inverse` of the warp's matrix.
         origin, size: the window, inside the frame.
         frame: n lengths.
         params, bounds, radius, seed, stream: as `apply_intensity`; radius 0: no slot blurs.
@@ -50,15 +49,15 @@ def warp_and_transform(
         (B, C, *size).
     """
     slots = params.gamma.shape[1]
-    streams = torch.arange(stream, stream + slots, device=seed.device)
     drawn = [x.to(source_image.dtype) for x in params[:2]]
-    keys, limits = field_keys(seed[:, None], streams), torch.stack([x.flatten(1) for x in bounds], -1)
-    image, affine = source_image, sampling_affine(source_image, matrix).to(source_image.dtype)
+    limits = torch.stack([x.flatten(1) for x in bounds], -1)
+    image, affine = source_image, sampling_affine(source_image, back).to(source_image.dtype)
     step = slots if radius == 0 else 1
     for slot in range(0, slots, step):
         some = slice(slot, slot + step)
+        values = (x[:, some] for x in drawn)
         image = warp_operators.warp_intensity(
-            image, None if slot else affine, origin, size, frame, limits, *(x[:, some] for x in (*drawn, keys)), near
+            image, None if slot else affine, origin, size, frame, limits, *values, seed, stream + slot, near
         )
         blur = params.blur_sigma_px[:, slot]
         if radius and near is not None:

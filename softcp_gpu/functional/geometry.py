@@ -141,13 +141,13 @@ def warp(
     return (_sample_linear if mode == "linear" else _sample_nearest)(x, matrix, origin, size)
 
 
-def sampling_affine(x: Tensor, matrix: Tensor) -> Tensor:
-    """From pixels of the output to where `x` is sampled, (B, n, n + 1) float64, for the matrix of a `warp`.
+def sampling_affine(x: Tensor, back: Tensor) -> Tensor:
+    """From pixels of the output to where `x` is sampled, (B, n, n + 1) float64, for the `inverse` of a warp's matrix.
 
     In units of half a frame from its middle (what grid_sample reads): near 0, where floats are finest.
     """
     half = constants([length / 2 for length in x.shape[2:]], x, torch.float64)
-    scaled = inverse(x, matrix) / half[:, None]
+    scaled = back / half[:, None]
     return torch.cat([scaled[..., :-1], scaled[..., -1:] + (0.5 / half - 1)[:, None]], -1)
 
 
@@ -159,7 +159,7 @@ def inverse(x: Tensor, matrix: Tensor) -> Tensor:
 def _sample_linear(x: Tensor, matrix: Tensor, origin: Tensor | None, size: tuple[int, ...]) -> Tensor:
     # Integers of up to 24 bits are exact in float32.
     work = torch.float64 if x.dtype in (torch.float64, torch.int32, torch.int64) else torch.float32
-    grid = torch.stack(_coordinates(sampling_affine(x, matrix).to(work), origin, size)[::-1], -1)
+    grid = torch.stack(_coordinates(sampling_affine(x, inverse(x, matrix)).to(work), origin, size)[::-1], -1)
     sampled = F.grid_sample(x.to(work), grid, mode="bilinear", padding_mode="border", align_corners=False)
     return sampled.to(x.dtype)
 

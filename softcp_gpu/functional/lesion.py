@@ -13,7 +13,7 @@ from softcp_gpu.functional.geometry import compose, inverse, scaling, translatio
 from softcp_gpu.functional.transforms import object_matrix
 from softcp_gpu.functional.windows import bounding_box, count_pixels, take_window
 from softcp_gpu.kernels import lesion_operators
-from softcp_gpu.types import PasteConfig, PasteParams
+from softcp_gpu.types import PasteConfig, PasteParams, RigidParams
 
 
 class Lesion(NamedTuple):
@@ -26,11 +26,19 @@ class Lesion(NamedTuple):
     area: Tensor  # (B,) int64: its pixels
     found: Tensor  # (B,) bool: the source has a lesion
     whole: Tensor  # (B,) bool: nothing was cut off; what is longer than two frames, and than its own, has no place
+    affine: Tensor | None = None  # (B, n, n + 1): frame to source, not moved; None where nobody has asked
 
     def moved(self, offset: Tensor) -> Tensor:
         """The matrix followed by a shift of (B, n) pixels, for a lesion that has one."""
         assert self.matrix is not None
         return compose(self.matrix, translation(offset.to(self.matrix.dtype)))
+
+    def back(self, offset: Tensor) -> Tensor:
+        """From the frame to the source, (B, n, n + 1), of the lesion moved by (B, n) pixels."""
+        if self.affine is None:
+            return inverse(self.labels, self.moved(offset))
+        linear, shift = self.affine[..., :-1], self.affine[..., -1:]
+        return torch.cat([linear, shift - linear @ offset.double()[..., None]], -1)
 
 
 def lesion_of(mask: Tensor, lesion_labels: tuple[int, ...] | None) -> Tensor:
@@ -60,6 +68,10 @@ def transformed_lesion(
     shape = tuple(source_mask.shape[2:]) if shape is None else shape
     found = lesion_of(source_mask, config.lesion_labels)
     labels = torch.where(found, source_mask, 0)
+    if kernels.run_on(labels) and source_mm is None and params.object is not None:
+        rigid = params.object.rigid
+        if not (torch.is_grad_enabled() and any(x.requires_grad for x in rigid)):
+            return _by_kernels(labels, rigid, shape, config)
     start, extent, filled = bounding_box(found)
     canvas, home, matrix = labels, torch.zeros((), dtype=torch.int64, device=labels.device), None
     whole = torch.ones_like(params.apply)
@@ -71,9 +83,7 @@ def transformed_lesion(
             assert source_mm is not None  # or there would be nothing to resample
             assert mm is not None
             matrix = scaling(source_mm / mm)
-        most = tuple(max(2 * frame, length) for frame, length in zip(shape, source_mask.shape[2:], strict=True))
-        if kernels.run_on(labels):
-            return _moved_by_kernels(labels, matrix, center, extent, filled, shape, most, config)
+        most = _most(shape, labels)
         canvas, home, whole = _canvas(labels, matrix, center, extent, most, config.longest_px or most)
         start, extent, _ = bounding_box(canvas != 0)
     window = _window(extent, tuple(canvas.shape[2:]), shape, config)
@@ -89,24 +99,21 @@ def _window(extent: Tensor, canvas: tuple[int, ...], shape: tuple[int, ...], con
     return tuple(map(min, shape, canvas)) if inside else canvas
 
 
-def _moved_by_kernels(
-    labels: Tensor,
-    matrix: Tensor,
-    center: Tensor,
-    extent: Tensor,
-    filled: Tensor,
-    shape: tuple[int, ...],
-    most: tuple[int, ...],
-    config: PasteConfig,
-) -> Lesion:
-    """The same lesion, without the canvas."""
-    origin, size, reach, whole = _canvas_of(labels, matrix, center, extent, most, config.longest_px or most)
-    affine = inverse(labels, matrix)
-    start, extent, area = lesion_operators.warped_box(labels, affine, origin, reach, size)
-    home = origin + start
-    window = _window(extent, size, shape, config)
-    moved = lesion_operators.warped_window(labels, affine, home, extent, window)
-    return Lesion(moved, extent, home, matrix, area, filled, whole)
+def _most(shape: tuple[int, ...], labels: Tensor) -> tuple[int, ...]:
+    """The length along each axis above which a lesion has no place."""
+    return tuple(max(2 * frame, length) for frame, length in zip(shape, labels.shape[2:], strict=True))
+
+
+def _by_kernels(labels: Tensor, rigid: RigidParams, shape: tuple[int, ...], config: PasteConfig) -> Lesion:
+    """The same lesion, without a canvas in memory; no gradient flows."""
+    most = _most(shape, labels)
+    canvas = config.longest_px or most
+    noted = lesion_operators.noted(labels)
+    motion = lesion_operators.motion(noted, rigid, labels.shape[2:], canvas, most)
+    start, extent, area = lesion_operators.warped_box(labels, motion.affine, motion.origin, motion.reach, canvas)
+    home = motion.origin + start
+    moved = lesion_operators.warped_window(labels, motion.affine, home, extent, _window(extent, canvas, shape, config))
+    return Lesion(moved, extent, home, motion.matrix, area, noted[:, 6] > 0, motion.whole, motion.affine)
 
 
 def _canvas(
@@ -130,19 +137,6 @@ def _canvas(
         the warped labels (B, 1, *canvas); the canvas' first pixel in the frame (B, n) int64; and (B,) bool: the lesion
         is no longer than that along each axis. What lies beyond is cut off.
     """
-    origin, size, _, whole = _canvas_of(labels, matrix, center, extent, most, longest)
-    return warp(labels, matrix, "nearest", origin=origin, size=size), origin, whole
-
-
-def _canvas_of(
-    labels: Tensor,
-    matrix: Tensor,
-    center: Tensor,
-    extent: Tensor,
-    most: tuple[int, ...],
-    longest: tuple[int, ...],
-) -> tuple[Tensor, tuple[int, ...], Tensor, Tensor]:
-    """First pixel and lengths of the canvas, with each lesion in its middle, how long that is, and if it fits."""
     axes = len(most)
     reach = (matrix[:, :axes, :axes].detach().abs() @ extent.double()[..., None])[..., 0]
     whole = (reach <= execution.constants(most, labels)).all(1)
@@ -152,4 +146,4 @@ def _canvas_of(
         size = longest
     middle = (matrix[:, :axes, :axes] @ center[..., None])[..., 0] + matrix[:, :axes, axes]
     origin = middle.detach().floor().to(torch.int64) - execution.constants([length // 2 for length in size], labels) + 1
-    return origin, size, reach, whole
+    return warp(labels, matrix, "nearest", origin=origin, size=size), origin, whole

@@ -12,14 +12,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from softcp_gpu.functional.execution import as_bytes
+
 LANES = 8  # samples that share a byte
 
 
 def pack_samples(flags: Tensor) -> Tensor:
     """(B, ...) bool as (groups, ...) bytes: sample i is bit i % 8 of group i // 8."""
-    bits = flags[::LANES].view(torch.uint8).clone()
+    flags = as_bytes(flags)
+    bits = flags[::LANES].clone()
     for lane in range(1, min(LANES, len(flags))):
-        part = flags[lane::LANES].view(torch.uint8)
+        part = flags[lane::LANES]
         bits[: len(part)].add_(part, alpha=1 << lane)
     return bits
 

@@ -124,13 +124,14 @@ def _paste(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutput:
     source = source_tile(x, lesion, origin, corner, tile, steps, params, config)
     background, old = take_tile(x.image, corner, tile), take_tile(x.mask, corner, tile)
 
+    may = _status(params.apply, lesion, legal & lesion.whole)
     if blends_at_once(hard, steps, config):
-        allowed = _status(params.apply, lesion, legal & lesion.whole, torch.zeros_like(legal)) == Status.PASTED.value
-        weight = blend_at_once(hard, steps, source, background, allowed, config)
+        weight = blend_at_once(hard, steps, source, background, may == Status.PASTED.value, config)
     else:
         weight = blend_weight(hard, steps, params.carve_u, config)
-    gone = torch.zeros_like(legal) if config.on_small == "shrink" else ~weight.survives
-    status = _status(params.apply, lesion, legal & lesion.whole, gone)
+    # Erosion comes after the place.
+    gone = None if config.on_small == "shrink" else ~weight.survives
+    status = may if gone is None else torch.where(may == 0, gone * Status.LESION_TOO_SMALL.value, may)
     pasted = status == Status.PASTED.value
     soft = weight.soft.to(work) * _column(pasted, weight.soft)
     if weight.rim is not None:
@@ -176,13 +177,12 @@ def _place(
     return lesion.home, within_bounds(counts, lesion.area, config.bounds, region), counts
 
 
-def _status(apply: Tensor, lesion: Lesion, legal: Tensor, gone: Tensor) -> Tensor:
-    """The first reason that kept a sample from being pasted, (B,) int64; erosion comes after the place."""
-    status = torch.where(gone, Status.LESION_TOO_SMALL.value, Status.PASTED.value)
-    status = torch.where(legal, status, Status.NO_LEGAL_PLACE.value)
-    status = torch.where(lesion.area == 0, Status.LESION_TOO_SMALL.value, status)
-    status = torch.where(lesion.found, status, Status.EMPTY_SOURCE.value)
-    return torch.where(apply, status, Status.NOT_DRAWN.value)
+def _status(apply: Tensor, lesion: Lesion, legal: Tensor) -> Tensor:
+    """The first reason that keeps a sample from being pasted, (B,) int64."""
+    status = ~legal * Status.NO_LEGAL_PLACE.value
+    status.masked_fill_(lesion.area == 0, Status.LESION_TOO_SMALL.value)
+    status.masked_fill_(~lesion.found, Status.EMPTY_SOURCE.value)
+    return status.masked_fill_(~apply, Status.NOT_DRAWN.value)
 
 
 def _column(flag: Tensor, like: Tensor) -> Tensor:

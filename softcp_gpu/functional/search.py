@@ -56,7 +56,7 @@ def find_origin(
     Returns:
         origin (B, n) int64, where the box begins in the frame, and found (B,) bool.
     """
-    first, span = rectangle(size, area, shape, region, other_lesions, bounds)
+    first, span = _rectangle(size, area, shape, region, other_lesions, bounds)
     candidates = first[:, None] + (candidate_u * span[:, None]).to(torch.int64)
     if execution.may_read_values(window):
         return _search(window, area, shape, region, other_lesions, bounds, candidates, rank_u, first, span)
@@ -157,7 +157,7 @@ class _Rest(NamedTuple):
         return within_bounds(maps, self.area, self.bounds, self.region)
 
 
-def rectangle(
+def _rectangle(
     size: Tensor,
     area: Tensor,
     shape: tuple[int, ...],

@@ -78,14 +78,14 @@ def source_tile(
     source_image, offset = x.source_image.to(execution.work_dtype(x.image)), origin - lesion.home
     if lesion.matrix is None:
         return take_window(source_image, corner - offset, tile, outside="border")
-    matrix = lesion.moved(offset)
     if params.object is None:
-        return warp(source_image, matrix, "linear", origin=corner, size=tile)
+        return warp(source_image, lesion.moved(offset), "linear", origin=corner, size=tile)
     shape, intensity = tuple(x.image.shape[2:]), params.object.intensity
     bounds, radius = _range(x, source_image, params), config.object_blur_px
-    if warps(source_image, matrix, intensity):
+    if warps(source_image, lesion.matrix, intensity):
         rest = (radius, params.seed, OBJECT_NOISE, _near(x, lesion, origin, tile, steps, config))
-        return warp_and_transform(source_image, matrix, corner, tile, shape, intensity, bounds, *rest)
+        return warp_and_transform(source_image, lesion.back(offset), corner, tile, shape, intensity, bounds, *rest)
+    matrix = lesion.moved(offset)
     warped = warp(source_image, matrix, "linear", origin=corner, size=tile)
     index, _ = window_index(corner, tile, shape)
     if not execution.may_read_values(warped):

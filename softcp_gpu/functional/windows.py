@@ -47,7 +47,7 @@ def _any(mask: Tensor, axes: tuple[int, ...]) -> Tensor:
 
 def count_pixels(mask: Tensor) -> Tensor:
     """True pixels of each sample, (B,) int64, of a mask (B, ...) bool."""
-    return mask.view(torch.uint8).flatten(1).sum(1, dtype=torch.int32).to(torch.int64)  # faster than counting bools
+    return execution.as_bytes(mask).flatten(1).sum(1, dtype=torch.int32).to(torch.int64)  # faster than counting bools
 
 
 def window_index(origin: Tensor, size: tuple[int, ...], shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:

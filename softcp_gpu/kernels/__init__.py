@@ -14,9 +14,8 @@ from torch import Tensor
 
 from softcp_gpu import checks
 
-# What "auto" means. The kernels have been run by Triton's interpreter only and were never timed on a GPU: this becomes
-# true when benchmarks/results holds a run of benchmarks/gpu_suite.sh in which they pay.
-KERNELS_PAY = False
+# What "auto" means on CUDA: benchmarks/results holds runs of benchmarks/gpu_suite.sh in which they pay.
+KERNELS_PAY = True
 
 VARIABLE = "SOFTCP_KERNELS"  # of the environment: so it holds for all threads and workers, and nothing else keeps it
 INSTALLED = find_spec("triton") is not None
@@ -27,7 +26,8 @@ class use:
 
     Args:
         choice: "on": kernels, for tensors on CUDA, and on a CPU under Triton's interpreter (TRITON_INTERPRET=1);
-            "off": plain torch; "auto", the default: what has been measured to be faster, so far plain torch.
+            "off": plain torch; "auto", the default: what has been measured to be faster, so kernels on CUDA where
+            Triton is installed, and plain torch elsewhere.
 
     Raises:
         ValueError: naming the argument, what was expected and what was found.
@@ -68,6 +68,6 @@ def run_on(x: Tensor) -> bool:
     """Whether kernels do the work on `x`."""
     choice = os.environ.get(VARIABLE, "auto")
     checks.choice(VARIABLE, choice, ("auto", "on", "off"))
-    if choice == "off" or (choice == "auto" and not (KERNELS_PAY and INSTALLED)):
-        return False
-    return x.device.type == "cuda" or (x.device.type == "cpu" and os.environ.get("TRITON_INTERPRET") == "1")
+    if x.device.type == "cuda":
+        return choice == "on" or (choice == "auto" and KERNELS_PAY and INSTALLED)
+    return x.device.type == "cpu" and choice == "on" and os.environ.get("TRITON_INTERPRET") == "1"

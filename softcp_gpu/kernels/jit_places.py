@@ -90,6 +90,61 @@ def _three(vector, first: tl.constexpr, AXES: tl.constexpr):
 
 
 @triton.jit
+def rectangle_pass(
+    extent,  # (B, AXES) int64, the lesion's box
+    area,  # (B,) int64
+    in_region,  # (B, 7) int32, what jit_lesion.box_pass notes of the region, if WITH_REGION; of other lesions
+    on_others,
+    candidate_u,  # (B, PLACES, AXES) float64 in [0, 1)
+    first,  # (B, AXES) int64, out; span likewise
+    span,
+    candidates,  # (B, PLACES, AXES) int64, out
+    d0, d1, d2,
+    WHOLE: tl.constexpr,  # lesions lie in the frame as a whole
+    ASKS: tl.constexpr,  # some of a lesion must lie in the region
+    WITH_REGION: tl.constexpr,
+    REGION: tl.constexpr, OTHERS: tl.constexpr, VISIBLE: tl.constexpr,
+    REGION_SHARE: tl.constexpr, OTHERS_SHARE: tl.constexpr, VISIBLE_SHARE: tl.constexpr,
+    AXES: tl.constexpr,
+    PLACES: tl.constexpr,
+):  # fmt: skip
+    """A rectangle that holds every legal place, and places drawn from it; as functional/search.py has it."""
+    sample = tl.program_id(1).to(tl.int64)
+    pixels, free = tl.load(area + sample), (d0 * d1).to(tl.int64) * d2
+    shared, crowded = pixels * 0, pixels * 0
+    if WITH_REGION:
+        shared = tl.minimum(pixels, tl.load(in_region + sample * 7 + 6).to(tl.int64))
+    if WHOLE:
+        crowded = tl.maximum(pixels + tl.load(on_others + sample * 7 + 6).to(tl.int64) - free, 0)
+    some = _legal(
+        pixels, shared, crowded, pixels.to(tl.float64), WITH_REGION,
+        REGION, OTHERS, VISIBLE, REGION_SHARE, OTHERS_SHARE, VISIBLE_SHARE,
+    ).to(tl.int64)  # fmt: skip
+    place = tl.arange(0, PLACES)
+    for axis in tl.static_range(AXES):
+        length = d2
+        if AXES - axis == 2:
+            length = d1
+        if AXES - axis == 3:
+            length = d0
+        side = tl.load(extent + sample * AXES + axis)
+        lower, upper = side * 0, length - side
+        if not WHOLE:
+            lower, upper = 1 - side, side * 0 + length - 1
+        if WITH_REGION and ASKS:
+            noted = in_region + sample * 7 + 3 - AXES + axis
+            end, start = tl.load(noted).to(tl.int64), length - tl.load(noted + 3).to(tl.int64)
+            filled = tl.load(in_region + sample * 7 + 6) > 0
+            lower = tl.maximum(lower, tl.where(filled, start, 0) - side + 1)
+            upper = tl.where(filled, tl.minimum(upper, end - 1), lower - 1)
+        number = tl.maximum(upper - lower + 1, 0) * some
+        tl.store(first + sample * AXES + axis, lower)
+        tl.store(span + sample * AXES + axis, number)
+        here = (sample * PLACES + place) * AXES + axis
+        tl.store(candidates + here, lower + (tl.load(candidate_u + here) * number.to(tl.float64)).to(tl.int64))
+
+
+@triton.jit
 def count_pass(
     lesion,  # (B, w0, w1, words) int32: its box begins at the first bit
     region,  # (B, d0, d1, per_line) int32, if WITH_REGION; others likewise

@@ -8,6 +8,7 @@ import triton
 import triton.language as tl
 
 from softcp_gpu.kernels.jit_blur import around
+from softcp_gpu.kernels.jit_draws import hash64
 
 MIX_FIRST = tl.constexpr(0x7FEB352D)
 MIX_SECOND = tl.constexpr(0x846CA68B - (1 << 32))
@@ -71,10 +72,11 @@ def _spread_plane(base, grad, inside, y, yy, wy, x, xx, wx):
 
 
 @triton.jit
-def _normal(index, key, dtype: tl.constexpr):
+def _normal(index, seed, stream, dtype: tl.constexpr):
     """Standard normal noise, as counter_rng.normal_field."""
-    x = index ^ tl.load(key)
-    x = ((x ^ ((x >> 16) & 0xFFFF)) * MIX_FIRST) ^ tl.load(key + 1)
+    key = hash64(hash64(seed, seed * 0), (stream << 32) + 1)
+    x = index ^ (key >> 32).to(tl.int32)
+    x = ((x ^ ((x >> 16) & 0xFFFF)) * MIX_FIRST) ^ key.to(tl.int32)
     x = (x ^ ((x >> 15) & 0x1FFFF)) * MIX_SECOND
     x = x ^ ((x >> 16) & 0xFFFF)
     u = (((x >> 16) & 0xFFFF).to(dtype) + 0.5) / 65536
@@ -91,7 +93,7 @@ def _unit(value, low, high):
 
 
 @triton.jit
-def _transformed(value, index, low, high, gamma, sigma, keys, SLOTS: tl.constexpr):
+def _transformed(value, index, low, high, gamma, sigma, seed, stream, SLOTS: tl.constexpr):
     """Gamma, then noise, of the first slots."""
     for slot in tl.static_range(SLOTS):
         g, s = tl.load(gamma + slot), tl.load(sigma + slot)
@@ -99,7 +101,7 @@ def _transformed(value, index, low, high, gamma, sigma, keys, SLOTS: tl.constexp
             within, unit = _unit(value, low, high)
             value = tl.where(within, low + (high - low) * tl.exp2(g * tl.log2(unit)), value)
         if s > 0:
-            value = value + _normal(index, keys + 2 * slot, value.dtype) * (s * (high - low))
+            value = value + _normal(index, seed, stream + slot, value.dtype) * (s * (high - low))
     return value
 
 
@@ -111,12 +113,13 @@ def warp_pass(
     bounds,  # (B, channels, 2): least and largest value
     gamma,  # (B, SLOTS); sigma likewise
     sigma,
-    keys,  # (B, SLOTS, 2) int32, of the noise
+    seed,  # (B,) int64, of the noise
     out,  # (B, channels, s0, s1, s2); without WARPS as the source
     grad_out,  # likewise, if BACKWARD
     grad_bounds,  # (B, blocks, channels, 2), out, if BACKWARD: sums over the block
     channels,
     d0, d1, d2, s0, s1, s2,
+    stream,  # of the first slot's noise
     f1, f2,  # lengths of the frame: the noise is addressed by pixel
     start,  # (B, AXES) int64, boxes in the frame, if NEAR: only they and the margins are computed; extent likewise
     extent,
@@ -144,7 +147,9 @@ def warp_pass(
         inside = inside & around(k0, k1, k2, start + boxes, extent + boxes, m0, m1, m2, AXES)
     pixel = ((k0 * f1 + k1) * f2 + k2) * channels
     rows = affine + sample * AXES * (AXES + 1)
-    gamma, sigma, keys = gamma + sample * SLOTS, sigma + sample * SLOTS, keys + sample * SLOTS * 2
+    gamma, sigma = gamma + sample * SLOTS, sigma + sample * SLOTS
+    own = tl.load(seed + sample)
+    first = own * 0 + stream
     if WARPS:
         z, zz, wz, y, yy, wy, x, xx, wx = _corners(rows, k0, k1, k2, d0, d1, d2, dtype, AXES)
     busy = channels
@@ -160,7 +165,7 @@ def warp_pass(
         else:
             value = tl.load(source + here, mask=inside, other=0)
         if not BACKWARD:
-            value = _transformed(value, index, low, high, gamma, sigma, keys, SLOTS)
+            value = _transformed(value, index, low, high, gamma, sigma, own, first, SLOTS)
             tl.store(out + here, value, mask=inside)
         else:
             grad = tl.load(grad_out + here, mask=inside, other=0)
@@ -168,10 +173,10 @@ def warp_pass(
             for slot in tl.static_range(SLOTS - 1, -1, -1):
                 g, s = tl.load(gamma + slot), tl.load(sigma + slot)
                 if s > 0:
-                    noise = grad * _normal(index, keys + 2 * slot, dtype) * s
+                    noise = grad * _normal(index, own, first + slot, dtype) * s
                     by_low, by_high = by_low - noise, by_high + noise
                 if g != 1:
-                    given = _transformed(value, index, low, high, gamma, sigma, keys, slot)
+                    given = _transformed(value, index, low, high, gamma, sigma, own, first, slot)
                     within, unit = _unit(given, low, high)
                     power = tl.exp2(g * tl.log2(unit))
                     slope = g * power / unit

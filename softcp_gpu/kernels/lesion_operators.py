@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, library
@@ -27,6 +28,46 @@ def box(mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         pixels there are.
     """
     return _read(_box(mask), mask.shape[2:])
+
+
+def noted(mask: Tensor) -> Tensor:
+    """`box` as its kernel leaves it, for other kernels."""
+    return _box(mask)
+
+
+class Motion(NamedTuple):
+    """How each lesion moves, and the canvas around the place where that alone would put it."""
+
+    matrix: Tensor  # (B, n + 1, n + 1) float64, source to frame
+    affine: Tensor  # (B, n, n + 1) float64, frame to source
+    reach: Tensor  # (B, n) float64: no lesion is longer; it lies in the middle of its canvas
+    origin: Tensor  # (B, n) int64, the canvas' first pixel in the frame
+    whole: Tensor  # (B,) bool: no longer than it may be
+
+
+def motion(
+    box: Tensor,
+    rigid: Sequence[Tensor],
+    source: Sequence[int],
+    canvas: Sequence[int],
+    most: Sequence[int],
+) -> Motion:
+    """Two rigid operations about the middle of each lesion's box.
+
+    Args:
+        box: of `noted`.
+        rigid: flip, angle, scale and shift, as `types.RigidParams` has them.
+        source: n lengths of the source.
+        canvas: n lengths.
+        most: n lengths that a lesion may have.
+    """
+    matrix, affine, reach, origin, whole = _motion(box, *rigid, list(source), list(canvas), list(most))
+    return Motion(matrix, affine, reach, origin, whole.view(torch.bool))
+
+
+def read(noted: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+    """What `noted` returns, as `box` does."""
+    return _read(noted, size)
 
 
 def warped_box(
@@ -77,6 +118,33 @@ def _read(noted: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
     wide = noted.to(torch.int64)
     start = torch.where(noted[:, 6:] > 0, start, 0).to(torch.int64)
     return start, wide[:, 3 - n : 3] - start, wide[:, 6]
+
+
+@library.custom_op(
+    "softcp_gpu::motion",
+    mutates_args=(),
+    schema="(Tensor box, Tensor flip, Tensor angle, Tensor scale, Tensor shift, int[] source, int[] canvas, int[] most)"
+    " -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+)
+def _motion(box: Tensor, *rest: Any) -> tuple[Tensor, ...]:
+    from softcp_gpu.kernels import jit_motion
+
+    *rigid, source, canvas, most = rest
+    out = _motion_like(box, *rest)
+    sizes = (*three(source), *three(canvas), *three(most))
+    launch(jit_motion.motion_pass, (1, len(box)), box, *rigid, *out, *sizes, len(source))
+    return out
+
+
+@_motion.register_fake
+def _motion_like(box: Tensor, *rest: Any) -> tuple[Tensor, ...]:
+    n = len(rest[-1])
+
+    def new(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
+        return torch.empty((box.shape[0], *shape), dtype=dtype, device=box.device)
+
+    whole = new(dtype=torch.uint8)
+    return new(n + 1, n + 1), new(n, n + 1), new(n), new(n, dtype=torch.int64), whole
 
 
 @library.custom_op("softcp_gpu::box", mutates_args=(), schema="(Tensor mask) -> Tensor")

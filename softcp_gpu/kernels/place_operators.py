@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, library
 
+from softcp_gpu.kernels import lesion_operators
 from softcp_gpu.kernels.launch import as_numbers, grid_of, launch, three
 
 WORD = 32
@@ -41,6 +42,35 @@ def pack(mask: Tensor) -> Tensor:
     return _pack(mask)
 
 
+def candidates(
+    extent: Tensor,
+    area: Tensor,
+    region: Tensor | None,
+    others: Tensor,
+    candidate_u: Tensor,
+    shape: Sequence[int],
+    bounds: Sequence[float],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Where each lesion may lie at all, and some places there.
+
+    Args:
+        extent, area: of the lesions, (B, n) and (B,) int64.
+        region, others: (B, 1, *frame) bool, the first or None.
+        candidate_u: (B, K, n) float64 in [0, 1), K a power of 2.
+        shape, bounds: as `count`.
+
+    Returns:
+        first place and number of places along each axis, (B, n) int64; and K places, (B, K, n) int64.
+    """
+    noted = None if region is None else lesion_operators.noted(region)
+    return _candidates(extent, area, noted, lesion_operators.noted(others), candidate_u, list(shape), *_plain(bounds))
+
+
+def _plain(bounds: Sequence[float]) -> tuple[list[float], list[bool]]:
+    """Bounds as numbers, and which of them are fractions."""
+    return [float(value) for value in bounds], [isinstance(value, float) for value in bounds]
+
+
 def count(masks: Masks, origin: Tensor, span: Tensor, shape: Sequence[int], bounds: Sequence[float]) -> Tensor:
     """Counts at some places of each sample.
 
@@ -54,8 +84,7 @@ def count(masks: Masks, origin: Tensor, span: Tensor, shape: Sequence[int], boun
     Returns:
         (B, K, 4) int32: visible, in the region, on other lesions; and 1 if that is legal.
     """
-    fraction = [isinstance(value, float) for value in bounds]
-    return _count(*masks, origin, span, list(shape), [float(value) for value in bounds], fraction)
+    return _count(*masks, origin, span, list(shape), *_plain(bounds))
 
 
 def draw(
@@ -80,9 +109,7 @@ def draw(
     Returns:
         (B, n) int64; the first of the rectangle where no place is legal.
     """
-    fraction = [isinstance(value, float) for value in bounds]
-    numbers = [float(value) for value in bounds]
-    return _draw(*masks, candidates, counts, first, span, rank_u, list(shape), numbers, fraction)
+    return _draw(*masks, candidates, counts, first, span, rank_u, list(shape), *_plain(bounds))
 
 
 @library.custom_op("softcp_gpu::pack", mutates_args=(), schema="(Tensor mask) -> Tensor")
@@ -101,8 +128,38 @@ def _pack_like(mask: Tensor) -> Tensor:
     return mask.new_empty((mask.shape[0], *mask.shape[2:-1], -(-mask.shape[-1] // WORD)), dtype=torch.int32)
 
 
-_MASKS = "Tensor lesion, Tensor extent, Tensor area, Tensor? region, Tensor others"
 _RULE = "int[] shape, float[] bounds, bool[] fraction"
+
+
+@library.custom_op(
+    "softcp_gpu::candidates",
+    mutates_args=(),
+    schema="(Tensor extent, Tensor area, Tensor? region, Tensor others, Tensor candidate_u,"
+    f" {_RULE}) -> (Tensor, Tensor, Tensor)",
+)
+def _candidates(*inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
+    from softcp_gpu.kernels import jit_places
+
+    extent, area, region, others, candidate_u, shape, bounds, fraction = inputs
+    out = _candidates_like(*inputs)
+    given = (extent, area, others if region is None else region, others, candidate_u, *out, *three(shape))
+    rule = (region is not None, *bounds, *fraction, len(shape), candidate_u.shape[1])
+    launch(jit_places.rectangle_pass, (1, len(area)), *given, _whole(bounds, fraction), bounds[0] > 0, *rule)
+    return out
+
+
+@_candidates.register_fake
+def _candidates_like(extent: Tensor, area: Any, region: Any, others: Any, candidate_u: Tensor, *rest: Any) -> Any:
+    places = torch.empty(candidate_u.shape, dtype=torch.int64, device=extent.device)
+    return torch.empty_like(extent), torch.empty_like(extent), places
+
+
+def _whole(bounds: Sequence[float], fraction: Sequence[bool]) -> bool:
+    """Whether lesions must lie in the frame as a whole."""
+    return fraction[2] and bounds[2] == 1
+
+
+_MASKS = "Tensor lesion, Tensor extent, Tensor area, Tensor? region, Tensor others"
 
 
 @library.custom_op(
@@ -137,7 +194,7 @@ def _draw(*inputs: Any) -> Tensor:
     lesion, *masks, candidates, counts, first, span, rank_u, shape, bounds, fraction = inputs
     tensors, sizes, rule = _split(Masks(lesion, *masks), shape, bounds, fraction)
     # Where a lesion may lie partly outside, its box begins at most its own length before the frame.
-    outside = (0,) * len(shape) if fraction[2] and bounds[2] == 1 else (*lesion.shape[1:-1], WORD * lesion.shape[-1])
+    outside = (0,) * len(shape) if _whole(bounds, fraction) else (*lesion.shape[1:-1], WORD * lesion.shape[-1])
     most = math.prod(length + side for length, side in zip(shape, outside, strict=True))
     legal = torch.empty((len(first), most), dtype=torch.uint8, device=first.device)
     axes, places = len(shape), candidates.shape[1]

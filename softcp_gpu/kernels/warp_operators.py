@@ -27,7 +27,8 @@ def warp_intensity(
     bounds: Tensor,
     gamma: Tensor,
     sigma: Tensor,
-    keys: Tensor,
+    seed: Tensor,
+    stream: int,
     near: Near | None = None,
 ) -> Tensor:
     """A window of the frame: the source resampled linearly, then gamma and noise of each slot.
@@ -41,14 +42,14 @@ def warp_intensity(
         frame: n lengths of the frame: noise is addressed by pixel.
         bounds: (B, C, 2), least and largest value of each channel, the unit of gamma and noise.
         gamma, sigma: (B, S), 1 and 0 where nothing is to be done; no gradients flow to them, nor to `affine`.
-        keys: (B, S, 2) int32, of `counter_rng.field_keys`.
+        seed, stream: (B,) int64, of the noise, and the stream of its first slot.
         near: what is computed; elsewhere the result is anything. None: everything, and then gradients flow.
 
     Returns:
         (B, C, *size), the dtype of `source`. Gradients flow to source and bounds, once.
     """
     boxes = (None, None, []) if near is None else near
-    return _warp_intensity(source, affine, origin, list(size), list(frame), bounds, gamma, sigma, keys, *boxes)
+    return _warp_intensity(source, affine, origin, list(size), list(frame), bounds, gamma, sigma, seed, stream, *boxes)
 
 
 def blur_(image: Tensor, sigma_px: Tensor, radius: int, near: Near) -> None:
@@ -64,7 +65,7 @@ def blur_(image: Tensor, sigma_px: Tensor, radius: int, near: Near) -> None:
 
 
 _INPUTS = "Tensor source, Tensor? affine, Tensor origin, int[] size, int[] frame, Tensor bounds, Tensor gamma"
-_INPUTS += ", Tensor sigma, Tensor keys, Tensor? start, Tensor? extent, int[] margin"
+_INPUTS += ", Tensor sigma, Tensor seed, int stream, Tensor? start, Tensor? extent, int[] margin"
 
 
 @library.custom_op("softcp_gpu::warp_intensity", mutates_args=(), schema=f"({_INPUTS}) -> Tensor")
@@ -105,11 +106,11 @@ def _run(inputs: Sequence[Any], out: Tensor, grad: Tensor | None = None, sums: T
     """The pass: of the inputs into `out`, or, given `grad`, of the gradient into `out` and `sums`."""
     from softcp_gpu.kernels import jit_warp
 
-    source, affine, origin, size, frame, bounds, gamma, sigma, keys, start, extent, margin = inputs
+    source, affine, origin, size, frame, bounds, gamma, sigma, seed, stream, start, extent, margin = inputs
     axes, lead = len(size), (1,) * (3 - len(size))
-    tensors = (source, source if affine is None else affine, origin, bounds, gamma, sigma, keys, out)
+    tensors = (source, source if affine is None else affine, origin, bounds, gamma, sigma, seed, out)
     gradients = (out if grad is None else grad, out if sums is None else sums)
-    sizes = (source.shape[1], *lead, *source.shape[2:], *lead, *size, *frame[-2:])
+    sizes = (source.shape[1], *lead, *source.shape[2:], *lead, *size, stream, *frame[-2:])
     near = (origin, origin, 0, 0, 0) if start is None else (start, extent, *three(margin))
     grid = grid_of(source.shape[0], math.prod(size), BLOCK)
     flags = (gamma.shape[1], axes, affine is not None, start is not None, grad is not None)
@@ -133,14 +134,16 @@ def _blur(image: Tensor, sigma: Tensor, radius: int, start: Tensor, extent: Tens
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    source, affine, origin, ctx.size, ctx.frame, *others = inputs[:9]
+    source, affine, origin, ctx.size, ctx.frame, *others, ctx.stream = inputs[:10]
     ctx.save_for_backward(source, affine, origin, *others)
 
 
 def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     source, affine, origin, *others = ctx.saved_tensors
-    by_source, by_bounds = _backward(source, affine, origin, ctx.size, ctx.frame, *others, None, None, [], grad)
-    return by_source, None, None, None, None, by_bounds, None, None, None, None, None, None
+    by_source, by_bounds = _backward(
+        source, affine, origin, ctx.size, ctx.frame, *others, ctx.stream, None, None, [], grad
+    )
+    return by_source, None, None, None, None, by_bounds, None, None, None, None, None, None, None
 
 
 _warp_intensity.register_autograd(_gradients, setup_context=_keep)

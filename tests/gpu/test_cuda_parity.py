@@ -33,9 +33,11 @@ def both(shape, aug, dtype=torch.float32):
     return here, there
 
 
+@pytest.mark.parametrize("choice", ["off", pytest.param("on", marks=with_kernels)])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_gpu_and_cpu_agree(shape):
-    here, there = both(shape, everything())
+def test_gpu_and_cpu_agree(shape, choice):
+    with kernels.use(choice):
+        here, there = both(shape, everything())
     assert torch.equal(here.status, there.status.cpu())
     for a, b in zip(here.placement, there.placement, strict=True):
         assert torch.equal(a, b.cpu())

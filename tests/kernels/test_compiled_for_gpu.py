@@ -12,7 +12,7 @@ pytest.importorskip("triton", reason="needs triton, which has wheels for Linux o
 import triton
 from triton.backends.compiler import GPUTarget
 
-from softcp_gpu.kernels import jit_blur, jit_lesion, jit_places, jit_rings, jit_warp
+from softcp_gpu.kernels import jit_blur, jit_draws, jit_lesion, jit_motion, jit_places, jit_rings, jit_warp
 
 pytestmark = pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="Triton interprets in this process")
 
@@ -22,7 +22,8 @@ WIDE = {"known": "i16", "found": "i16", "level": "i16"}
 RINGS = {"BLOCK": 512}
 BOXES = {"start": "i64", "extent": "i64", "origin": "i64", "span": "i64", "first": "i64", "area": "i64", "box": "i32"}
 WORDS = {**dict.fromkeys(("lesion", "region", "others", "counts"), "i32"), "candidates": "i64", "legal": "u8"}
-WORDS["rank_u"] = "fp64"
+WORDS = {**WORDS, "rank_u": "fp64", "candidate_u": "fp64", "in_region": "i32", "on_others": "i32"}
+MOTION = {**dict.fromkeys(("flip", "angle", "scale", "shift"), "fp32"), "matrix": "fp64", "whole": "u8"}
 RULE = {
     "REGION": 0.5,
     "OTHERS": 0.0,
@@ -30,6 +31,8 @@ RULE = {
     "REGION_SHARE": True,
     "OTHERS_SHARE": False,
     "VISIBLE_SHARE": True,
+    "WHOLE": False,
+    "ASKS": True,
 }
 FLAT = {"d0": 1, "s0": 1}
 # Triton takes an integer that is 1 as a constant, and code for each of them apart.
@@ -40,7 +43,7 @@ def images(work, image):
     of_work = ("table", "source", "soft", "grad_soft", "grad_source", "grad_table")
     of_work += ("affine", "bounds", "gamma", "sigma", "out", "grad_out", "grad_bounds")
     types = {"blended": image, "image": image, "grad_blended": image, "grad_image": image}
-    return {**dict.fromkeys(of_work, work), **types, "origin": "i64", "keys": "i32"}
+    return {**dict.fromkeys(of_work, work), **types, "origin": "i64", "seed": "i64"}
 
 
 CASES = [
@@ -100,10 +103,15 @@ CASES = [
         )
         for kind, axes, more in (("u8", 2, FLAT), ("i64", 3, {}), ("fp32", 2, FLAT))
     ),
+    (jit_draws.uniform_pass, {"seed": "i64", "out": "fp64"}, {"BLOCK": 64}),
+    *(
+        (jit_motion.motion_pass, {**MOTION, **BOXES, "affine": "fp64", "reach": "fp64"}, {**more, "AXES": axes})
+        for axes, more in ((2, {**FLAT, "c0": 1, "l0": 1}), (3, {}))
+    ),
     (jit_places.pack_pass, {"flags": "u8", "words": "i32"}, {"BLOCK": 64}),
     *(
         (kernel, {**WORDS, **BOXES}, {**more, **RULE, "WITH_REGION": region, "AXES": axes, "PLACES": 16, "BLOCK": 128})
-        for kernel in (jit_places.count_pass, jit_places.map_pass, jit_places.draw_pass)
+        for kernel in (jit_places.rectangle_pass, jit_places.count_pass, jit_places.map_pass, jit_places.draw_pass)
         for axes, region, more in ((2, True, {**FLAT, "w0": 1}), (3, False, {"words": 1, "per_line": 1}))
     ),
 ]

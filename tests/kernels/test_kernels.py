@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ def interpreter(monkeypatch):
     monkeypatch.setattr(kernels, "INSTALLED", True)
 
 
-def test_plain_torch_runs_until_kernels_are_asked_for(interpreter):
+def test_on_a_cpu_plain_torch_runs_until_kernels_are_asked_for(interpreter):
     x = torch.zeros(1)
     assert not kernels.run_on(x)
     with kernels.use("on"):
@@ -41,11 +42,20 @@ def test_a_call_alone_holds_until_the_next(interpreter):
     assert not kernels.run_on(torch.zeros(1))
 
 
-def test_kernels_that_pay_run_by_themselves(interpreter, monkeypatch):
+def test_on_cuda_kernels_that_pay_run_by_themselves(monkeypatch):
+    monkeypatch.delenv(kernels.VARIABLE, raising=False)
+    monkeypatch.setattr(kernels, "INSTALLED", True)
+    there = SimpleNamespace(device=torch.device("cuda"))
+    assert kernels.run_on(there)
+    monkeypatch.setattr(kernels, "KERNELS_PAY", False)
+    assert not kernels.run_on(there)
+    with kernels.use("on"):
+        assert kernels.run_on(there)
     monkeypatch.setattr(kernels, "KERNELS_PAY", True)
-    assert kernels.run_on(torch.zeros(1))
+    with kernels.use("off"):
+        assert not kernels.run_on(there)
     monkeypatch.setattr(kernels, "INSTALLED", False)
-    assert not kernels.run_on(torch.zeros(1))
+    assert not kernels.run_on(there)
 
 
 def test_a_cpu_has_kernels_in_the_interpreter_only(interpreter, monkeypatch):

@@ -7,6 +7,7 @@ from torch import library
 from softcp_gpu import kernels
 from softcp_gpu.functional import about, compose, rigid_matrix, translation, value_range, warp
 from softcp_gpu.functional.fused_warp import warp_and_transform, warps
+from softcp_gpu.functional.geometry import inverse
 from softcp_gpu.functional.intensity import apply_intensity
 from softcp_gpu.functional.windows import window_index
 from softcp_gpu.kernels import warp_operators
@@ -52,7 +53,9 @@ def plain(image, matrix, origin, window, frame, params, radius, seed):
 def fused(image, matrix, origin, window, frame, params, radius, seed):
     with kernels.use("on"):
         assert warps(image, matrix, params)
-        return warp_and_transform(image, matrix, origin, window, frame, params, value_range(image), radius, seed, 1000)
+        return warp_and_transform(
+            image, inverse(image, matrix), origin, window, frame, params, value_range(image), radius, seed, 1000
+        )
 
 
 # Of coordinates, weights, powers and cosines: some units in the last place; a coordinate is as coarse as the frame is
@@ -88,11 +91,11 @@ def test_the_operator_keeps_torchs_rules():
     bounds = torch.tensor([[[-9.0, 9.0]]], dtype=torch.float64).repeat(2, 1, 1).requires_grad_()
     affine = torch.randn(2, 2, 3, generator=generator, dtype=torch.float64) / 5
     gamma, sigma = (torch.full((2, 1), value, dtype=torch.float64) for value in (1.5, 0.1))
-    origin, keys = torch.zeros(2, 2, dtype=torch.int64), torch.tensor([[[1, 2]], [[3, 4]]], dtype=torch.int32)
-    given = (source, affine, origin, [3, 4], [3, 4], bounds, gamma, sigma, keys, None, None, [])
+    origin, seed = torch.zeros(2, 2, dtype=torch.int64), torch.tensor([1, 2])
+    given = (source, affine, origin, [3, 4], [3, 4], bounds, gamma, sigma, seed, 5, None, None, [])
     library.opcheck(warp_operators._warp_intensity, given)
 
     def run(x, limits):
-        return warp_operators.warp_intensity(x, affine, origin, (3, 4), (3, 4), limits, gamma, sigma, keys)
+        return warp_operators.warp_intensity(x, affine, origin, (3, 4), (3, 4), limits, gamma, sigma, seed, 5)
 
     assert torch.autograd.gradcheck(run, (source, bounds), fast_mode=True)
