@@ -10,7 +10,7 @@ from torch import Tensor
 from softcp_gpu import kernels
 from softcp_gpu.functional.execution import where_active
 from softcp_gpu.functional.geometry import sampling_affine
-from softcp_gpu.functional.intensity import blur_rows
+from softcp_gpu.functional.intensity import blur_rows, value_range
 from softcp_gpu.kernels import warp_operators
 from softcp_gpu.types import IntensityParams
 
@@ -20,6 +20,15 @@ def warps(source_image: Tensor, matrix: Tensor, params: IntensityParams) -> bool
     drawn = (matrix, params.gamma, params.noise_sigma)
     asked = torch.is_grad_enabled() and any(x.requires_grad for x in drawn)
     return kernels.run_on(source_image) and not asked
+
+
+def channel_ranges(image: Tensor) -> tuple[Tensor, Tensor]:
+    """`intensity.value_range`, read once where no gradient is asked for."""
+    if torch.is_grad_enabled() and image.requires_grad:
+        return value_range(image)
+    column = (*image.shape[:2], *(1,) * (image.ndim - 2))
+    low, high = image.flatten(2).aminmax(dim=2)
+    return low.view(column), high.view(column)
 
 
 def warp_and_transform(
@@ -34,16 +43,18 @@ def warp_and_transform(
     seed: Tensor,
     stream: int,
     near: warp_operators.Near | None = None,
+    rows: Tensor | None = None,
 ) -> Tensor:
     """`geometry.warp`, linear, then `intensity.apply_intensity`: one pass up to each slot that may blur.
 
     Args:
-        source_image: (B, C, *source) float32 or float64.
+        source_image: (B, C, *source) float32 or float64; with rows (N, C, *source).
         back: (B, n, n + 1) float64, frame to source: the `geometry.inverse` of the warp's matrix.
         origin, size: the window, inside the frame.
         frame: n lengths.
         params, bounds, radius, seed, stream: as `apply_intensity`; radius 0: no slot blurs.
-        near: what is computed, if that is not everything.
+        near: what is computed, if that is not everything; then no gradient flows.
+        rows: (B,) int64, the source of each sample; None: its own.
 
     Returns:
         (B, C, *size).
@@ -54,11 +65,13 @@ def warp_and_transform(
     image, affine = source_image, sampling_affine(source_image, back).to(source_image.dtype)
     step = slots if radius == 0 else 1
     for slot in range(0, slots, step):
-        some = slice(slot, slot + step)
-        values = (x[:, some] for x in drawn)
-        image = warp_operators.warp_intensity(
-            image, None if slot else affine, origin, size, frame, limits, *values, seed, stream + slot, near
-        )
+        values = (*(x[:, slot : slot + step] for x in drawn), seed, stream + slot)
+        if slot == 0:
+            image = warp_operators.warp_intensity(image, affine, origin, size, frame, limits, *values, near, rows)
+        elif near is not None:
+            warp_operators.intensity_(image, limits, *values, near)
+        else:
+            image = warp_operators.warp_intensity(image, None, origin, size, frame, limits, *values)
         blur = params.blur_sigma_px[:, slot]
         if radius and near is not None:
             warp_operators.blur_(image, blur, radius, near)

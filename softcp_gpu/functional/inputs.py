@@ -26,9 +26,10 @@ class Inputs(NamedTuple):
     image: Tensor  # (B, C, *spatial) floating
     mask: Tensor  # (B, 1, *spatial)
     region: Tensor | None  # (B, 1, *spatial) bool
-    source_image: Tensor  # (B, C, *source) floating
+    source_image: Tensor  # (N, C, *source) floating
     source_mask: Tensor  # (B, 1, *source)
     physical: Physical
+    source_rows: Tensor | None = None  # (B,) int64, rows of `source_image`; None: they are those of the samples
 
     def rows(self, index: slice | Tensor, source: slice | Tensor) -> Inputs:
         """Some of the samples, with their sources."""
@@ -37,6 +38,15 @@ class Inputs(NamedTuple):
         return Inputs(
             picked(self.image, index), picked(self.mask, index), region, *sources, self.physical.rows(index, source)
         )
+
+    def with_sources(self, rows: Tensor) -> Inputs:
+        """The samples with their sources, whose images stay where they are until somebody asks for them."""
+        physical = self.physical.rows(slice(None), rows)
+        return self._replace(source_mask=picked(self.source_mask, rows), physical=physical, source_rows=rows)
+
+    def sources(self) -> Tensor:
+        """The image of each sample's source, (B, C, *source)."""
+        return self.source_image if self.source_rows is None else picked(self.source_image, self.source_rows)
 
 
 def picked(frames: Tensor, rows: slice | Tensor) -> Tensor:

@@ -53,7 +53,7 @@ def soft_cp(
     whole = Inputs(image, mask, region, source_image, source_mask, physical or Physical())
     with execution.without_autocast(image), execution.frames_of(image.shape[2:]):
         if not execution.may_read_values(image):
-            return _augment(whole.rows(slice(None), source), params, config)
+            return _augment(whole.with_sources(source), params, config)
         if not len(image):
             return _untouched(whole, params)
         # Together, so that what calling an operation costs is shared; a sample gets the same bits in every company.

@@ -11,7 +11,7 @@ from torch import Tensor
 from softcp_gpu import kernels
 from softcp_gpu.functional import execution
 from softcp_gpu.functional.blend import blends_at_once, reach_px
-from softcp_gpu.functional.fused_warp import warp_and_transform, warps
+from softcp_gpu.functional.fused_warp import channel_ranges, warp_and_transform, warps
 from softcp_gpu.functional.geometry import warp
 from softcp_gpu.functional.inputs import Inputs
 from softcp_gpu.functional.intensity import OBJECT_NOISE, apply_intensity, is_active
@@ -20,7 +20,7 @@ from softcp_gpu.functional.soft_mask import Steps
 from softcp_gpu.functional.transforms import range_in_use
 from softcp_gpu.functional.windows import surrounding_window, take_window, window_index
 from softcp_gpu.kernels.warp_operators import Near
-from softcp_gpu.types import PasteConfig, PasteParams, map_params
+from softcp_gpu.types import IntensityParams, PasteConfig, PasteParams, map_params
 
 
 def tile_around(
@@ -75,16 +75,19 @@ def source_tile(
     Returns:
         (B, C, *tile).
     """
-    source_image, offset = x.source_image.to(execution.work_dtype(x.image)), origin - lesion.home
+    offset, shape, work = origin - lesion.home, tuple(x.image.shape[2:]), execution.work_dtype(x.image)
+    if lesion.matrix is not None and params.object is not None and warps(x.source_image, lesion.matrix, _drawn(params)):
+        near = _near(x, lesion, origin, tile, steps, config)
+        where = (lesion.back(offset), corner, tile, shape, _drawn(params), _range(x, x.source_image.to(work), params))
+        how = (config.object_blur_px, params.seed, OBJECT_NOISE, near, x.source_rows)
+        return warp_and_transform(x.source_image.to(work), *where, *how)
+    source_image = x.sources().to(work)
     if lesion.matrix is None:
         return take_window(source_image, corner - offset, tile, outside="border")
     if params.object is None:
         return warp(source_image, lesion.moved(offset), "linear", origin=corner, size=tile)
-    shape, intensity = tuple(x.image.shape[2:]), params.object.intensity
-    bounds, radius = _range(x, source_image, params), config.object_blur_px
-    if warps(source_image, lesion.matrix, intensity):
-        rest = (radius, params.seed, OBJECT_NOISE, _near(x, lesion, origin, tile, steps, config))
-        return warp_and_transform(source_image, lesion.back(offset), corner, tile, shape, intensity, bounds, *rest)
+    intensity, radius = _drawn(params), config.object_blur_px
+    bounds = _range(x._replace(source_rows=None), source_image, params)
     matrix = lesion.moved(offset)
     warped = warp(source_image, matrix, "linear", origin=corner, size=tile)
     index, _ = window_index(corner, tile, shape)
@@ -138,17 +141,18 @@ def _own_tiles(
         yield parts
 
 
+def _drawn(params: PasteParams) -> IntensityParams:
+    assert params.object is not None
+    return params.object.intensity
+
+
 def _range(x: Inputs, source_image: Tensor, params: PasteParams) -> tuple[Tensor, Tensor]:
     """Least and largest value that gamma and noise refer to, (B, C, 1, ...) each."""
-    assert params.object is not None
-    if x.physical.source_range is None and kernels.run_on(
-        source_image
-    ):  # then it costs no more than to ask who needs it
-        low, high = source_image.flatten(2).aminmax(dim=2)
-        column = (*low.shape, *(1,) * (source_image.ndim - 2))
-        return low.view(column), high.view(column)
+    if x.physical.source_range is None and kernels.run_on(source_image):
+        # It costs no more than to ask who needs it.
+        return tuple(t if x.source_rows is None else t[x.source_rows] for t in channel_ranges(source_image))
     if x.physical.source_range is None:
-        return range_in_use(source_image, params.object.intensity)
+        return range_in_use(source_image, _drawn(params))
     bounds = x.physical.source_range.to(source_image)
     columns = bounds.view(*bounds.shape, *(1,) * (source_image.ndim - 2))
     return columns[:, :, 0], columns[:, :, 1]

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from softcp_gpu.functional import fused_image
 from softcp_gpu.functional.execution import where_active, work_dtype
 from softcp_gpu.functional.geometry import about, compose, crop_matrix, rigid_matrix, scaling, warp
 from softcp_gpu.functional.intensity import apply_intensity, value_range
@@ -65,6 +66,8 @@ def crop_and_resize(x: Tensor, params: ImageParams, mode: Literal["linear", "nea
     Returns:
         As `x`.
     """
+    if fused_image.resizes(x, params) and (mode == "nearest" or x.dtype in (torch.float32, torch.float64)):
+        return fused_image.crop_and_resize(x, params, mode)
 
     def cropped(t: Tensor, rows: Callable[[Tensor], Tensor]) -> Tensor:
         size, start = rows(params.crop_size).double(), rows(params.crop_start).double()
@@ -85,6 +88,8 @@ def transform_image(image: Tensor, params: ImageParams, radius: int, seed: Tenso
     Returns:
         As `image`.
     """
+    if fused_image.resizes(image, params):
+        return fused_image.transform_image(image.to(work_dtype(image)), params, radius, seed, stream).to(image.dtype)
     x = crop_and_resize(image.to(work_dtype(image)), params, "linear")
     return transform_intensity(x, x, params.intensity, radius, seed, stream, frame_index(x)).to(image.dtype)
 

@@ -124,10 +124,15 @@ def warp_pass(
     start,  # (B, AXES) int64, boxes in the frame, if NEAR: only they and the margins are computed; extent likewise
     extent,
     m0, m1, m2,
+    rows,  # (B,) int64: which of the sources each sample takes, if PICKS; else its own
+    active,  # (B,) bytes, if CHOOSES: the others are copied; then source and window are of one size
     SLOTS: tl.constexpr,
     AXES: tl.constexpr,
     WARPS: tl.constexpr,
     NEAR: tl.constexpr,
+    PICKS: tl.constexpr,
+    CHOOSES: tl.constexpr,
+    IN_PLACE: tl.constexpr,  # then `out` is the source, and where nothing is drawn nothing is done
     BACKWARD: tl.constexpr,  # then `out` is the gradient of the source, zeros to be added to
     BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -146,21 +151,35 @@ def warp_pass(
         boxes = sample * AXES
         inside = inside & around(k0, k1, k2, start + boxes, extent + boxes, m0, m1, m2, AXES)
     pixel = ((k0 * f1 + k1) * f2 + k2) * channels
-    rows = affine + sample * AXES * (AXES + 1)
+    matrix = affine + sample * AXES * (AXES + 1)
+    row = sample
+    if PICKS:
+        row = tl.load(rows + sample)
     gamma, sigma = gamma + sample * SLOTS, sigma + sample * SLOTS
     own = tl.load(seed + sample)
     first = own * 0 + stream
     if WARPS:
-        z, zz, wz, y, yy, wy, x, xx, wx = _corners(rows, k0, k1, k2, d0, d1, d2, dtype, AXES)
+        z, zz, wz, y, yy, wy, x, xx, wx = _corners(matrix, k0, k1, k2, d0, d1, d2, dtype, AXES)
     busy = channels
     if NEAR:
         busy = tl.where(tl.max(inside.to(tl.int32), axis=0) > 0, channels, 0)
+    if IN_PLACE:
+        drawn = 0
+        for slot in tl.static_range(SLOTS):
+            drawn += ((tl.load(gamma + slot) != 1) | (tl.load(sigma + slot) > 0)).to(tl.int32)
+        busy = tl.where(drawn > 0, busy, 0)
     for channel in range(busy):
-        base = source + (sample * channels + channel) * d0 * d1 * d2
+        base = source + (row * channels + channel) * d0 * d1 * d2
         here = (sample * channels + channel) * s0 * s1 * s2 + at
         limits = bounds + (sample * channels + channel) * 2
         low, high, index = tl.load(limits), tl.load(limits + 1), pixel + channel
-        if WARPS:
+        if CHOOSES:
+            value = tl.zeros([BLOCK], dtype=dtype)
+            if tl.load(active + sample) != 0:
+                value = _sample(base, inside, z, zz, wz, y, yy, wy, x, xx, wx, AXES)
+            else:
+                value = tl.load(base + at, mask=inside, other=0)
+        elif WARPS:
             value = _sample(base, inside, z, zz, wz, y, yy, wy, x, xx, wx, AXES)
         else:
             value = tl.load(source + here, mask=inside, other=0)
@@ -187,7 +206,7 @@ def warp_pass(
             tl.store(sums, tl.sum(by_low, axis=0))
             tl.store(sums + 1, tl.sum(by_high, axis=0))
             if WARPS:
-                target = out + (sample * channels + channel) * d0 * d1 * d2
+                target = out + (row * channels + channel) * d0 * d1 * d2
                 _spread_plane(target + z, grad * (1 - wz), inside, y, yy, wy, x, xx, wx)
                 if AXES == 3:
                     _spread_plane(target + zz, grad * wz, inside, y, yy, wy, x, xx, wx)

@@ -62,7 +62,7 @@ def motion(
         most: n lengths that a lesion may have.
     """
     matrix, affine, reach, origin, whole = _motion(box, *rigid, list(source), list(canvas), list(most))
-    return Motion(matrix, affine, reach, origin, whole.view(torch.bool))
+    return Motion(matrix, affine, reach, origin, whole != 0)
 
 
 def read(noted: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:

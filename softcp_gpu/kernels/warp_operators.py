@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, library
 
-from softcp_gpu.kernels.launch import grid_of, launch, three
+from softcp_gpu.kernels.launch import as_numbers, grid_of, launch, three
 
 Near = tuple[Tensor, Tensor, list[int]]  # boxes in the frame: first pixel, size, (B, n) int64; n margins around them
 BLOCK = 256  # pixels of a program: of 1024, its numbers no longer fit into the registers
@@ -30,11 +30,13 @@ def warp_intensity(
     seed: Tensor,
     stream: int,
     near: Near | None = None,
+    rows: Tensor | None = None,
+    active: Tensor | None = None,
 ) -> Tensor:
     """A window of the frame: the source resampled linearly, then gamma and noise of each slot.
 
     Args:
-        source: (B, C, *source) float32 or float64.
+        source: (B, C, *source) float32 or float64; with rows (N, C, *source).
         affine: (B, n, n + 1) in its dtype, from pixels of the frame to units of half a source, what
             `geometry.sampling_affine` gives; or None: the source is the window.
         origin: (B, n) int64, first pixel of the window, which lies inside the frame.
@@ -44,12 +46,35 @@ def warp_intensity(
         gamma, sigma: (B, S), 1 and 0 where nothing is to be done; no gradients flow to them, nor to `affine`.
         seed, stream: (B,) int64, of the noise, and the stream of its first slot.
         near: what is computed; elsewhere the result is anything. None: everything, and then gradients flow.
+        rows: (B,) int64, the source of each sample; None: its own.
+        active: (B,) bool, which samples are resampled; the others, whose window is the source, are not. No gradients.
 
     Returns:
         (B, C, *size), the dtype of `source`. Gradients flow to source and bounds, once.
     """
     boxes = (None, None, []) if near is None else near
-    return _warp_intensity(source, affine, origin, list(size), list(frame), bounds, gamma, sigma, seed, stream, *boxes)
+    return _warp_intensity(
+        source, affine, origin, list(size), list(frame), bounds, gamma, sigma, seed, stream, *boxes, rows, active
+    )
+
+
+def intensity_(
+    image: Tensor,
+    bounds: Tensor,
+    gamma: Tensor,
+    sigma: Tensor,
+    seed: Tensor,
+    stream: int,
+    near: Near,
+) -> None:
+    """Gamma and noise of each slot in place; no gradient flows.
+
+    Args:
+        image: (B, C, *frame) float32 or float64.
+        bounds, gamma, sigma, seed, stream: as `warp_intensity`.
+        near: what is transformed.
+    """
+    _intensity(image, bounds, gamma, sigma, seed, stream, *near)
 
 
 def blur_(image: Tensor, sigma_px: Tensor, radius: int, near: Near) -> None:
@@ -65,7 +90,9 @@ def blur_(image: Tensor, sigma_px: Tensor, radius: int, near: Near) -> None:
 
 
 _INPUTS = "Tensor source, Tensor? affine, Tensor origin, int[] size, int[] frame, Tensor bounds, Tensor gamma"
-_INPUTS += ", Tensor sigma, Tensor seed, int stream, Tensor? start, Tensor? extent, int[] margin"
+_INPUTS += (
+    ", Tensor sigma, Tensor seed, int stream, Tensor? start, Tensor? extent, int[] margin, Tensor? rows, Tensor? active"
+)
 
 
 @library.custom_op("softcp_gpu::warp_intensity", mutates_args=(), schema=f"({_INPUTS}) -> Tensor")
@@ -77,7 +104,7 @@ def _warp_intensity(*inputs: Any) -> Tensor:
 
 @_warp_intensity.register_fake
 def _warp_intensity_like(source: Tensor, affine: Tensor | None, origin: Tensor, size: Any, *others: Any) -> Tensor:
-    return source.new_empty((*source.shape[:2], *size))
+    return source.new_empty((origin.shape[0], source.shape[1], *size))
 
 
 @library.custom_op(
@@ -89,8 +116,9 @@ def _backward(*inputs_and_grad: Any) -> tuple[Tensor, Tensor]:
     *inputs, grad = inputs_and_grad
     source, size = inputs[0], inputs[3]
     grad_source = source.new_zeros(source.shape)
-    blocks, _ = grid_of(source.shape[0], math.prod(size), BLOCK)
-    sums = source.new_empty((source.shape[0], blocks, source.shape[1], 2))
+    batch = len(inputs[2])
+    blocks, _ = grid_of(batch, math.prod(size), BLOCK)
+    sums = source.new_empty((batch, blocks, source.shape[1], 2))
     _run(inputs, grad_source, grad, sums)
     return grad_source, sums.sum(1)
 
@@ -106,15 +134,32 @@ def _run(inputs: Sequence[Any], out: Tensor, grad: Tensor | None = None, sums: T
     """The pass: of the inputs into `out`, or, given `grad`, of the gradient into `out` and `sums`."""
     from softcp_gpu.kernels import jit_warp
 
-    source, affine, origin, size, frame, bounds, gamma, sigma, seed, stream, start, extent, margin = inputs
+    source, affine, origin, size, frame, bounds, gamma, sigma, seed, stream, start, extent, margin, rows, active = (
+        inputs
+    )
     axes, lead = len(size), (1,) * (3 - len(size))
     tensors = (source, source if affine is None else affine, origin, bounds, gamma, sigma, seed, out)
     gradients = (out if grad is None else grad, out if sums is None else sums)
     sizes = (source.shape[1], *lead, *source.shape[2:], *lead, *size, stream, *frame[-2:])
     near = (origin, origin, 0, 0, 0) if start is None else (start, extent, *three(margin))
-    grid = grid_of(source.shape[0], math.prod(size), BLOCK)
-    flags = (gamma.shape[1], axes, affine is not None, start is not None, grad is not None)
-    launch(jit_warp.warp_pass, grid, *tensors, *gradients, *sizes, *near, *flags, BLOCK)
+    grid = grid_of(len(origin), math.prod(size), BLOCK)
+    chosen = (origin if rows is None else rows, origin if active is None else as_numbers(active))
+    flags = (affine is not None, start is not None, rows is not None, active is not None, out is source)
+    given = (*tensors, *gradients, *sizes, *near, *chosen, gamma.shape[1], axes, *flags, grad is not None, BLOCK)
+    launch(jit_warp.warp_pass, grid, *given)
+
+
+@library.custom_op(
+    "softcp_gpu::intensity_",
+    mutates_args=("image",),
+    schema="(Tensor(a!) image, Tensor bounds, Tensor gamma, Tensor sigma, Tensor seed, int stream, Tensor start,"
+    " Tensor extent, int[] margin) -> ()",
+)
+def _intensity(image: Tensor, *rest: Any) -> None:
+    *drawn, start, extent, margin = rest
+    size = list(image.shape[2:])
+    origin = torch.zeros_like(start)
+    _run((image, None, origin, size, size, *drawn, start, extent, margin, None, None), image)
 
 
 @library.custom_op(
@@ -135,15 +180,15 @@ def _blur(image: Tensor, sigma: Tensor, radius: int, start: Tensor, extent: Tens
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     source, affine, origin, ctx.size, ctx.frame, *others, ctx.stream = inputs[:10]
-    ctx.save_for_backward(source, affine, origin, *others)
+    ctx.save_for_backward(source, affine, origin, *others, inputs[13])
 
 
 def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    source, affine, origin, *others = ctx.saved_tensors
+    source, affine, origin, *others, rows = ctx.saved_tensors
     by_source, by_bounds = _backward(
-        source, affine, origin, ctx.size, ctx.frame, *others, ctx.stream, None, None, [], grad
+        source, affine, origin, ctx.size, ctx.frame, *others, ctx.stream, None, None, [], rows, None, grad
     )
-    return by_source, None, None, None, None, by_bounds, None, None, None, None, None, None, None
+    return by_source, None, None, None, None, by_bounds, *[None] * 9
 
 
 _warp_intensity.register_autograd(_gradients, setup_context=_keep)

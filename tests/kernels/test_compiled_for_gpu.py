@@ -71,18 +71,25 @@ CASES = [
     *(
         (
             jit_warp.warp_pass,
-            {**images(work, work), **BOXES},
-            {**more, "SLOTS": slots, "AXES": axes, "WARPS": warps, "NEAR": near, "BACKWARD": backward, "BLOCK": 256},
+            {**images(work, work), **BOXES, "rows": "i64", "active": "u8"},
+            {
+                **{name: name in on for name in ("WARPS", "NEAR", "PICKS", "CHOOSES", "IN_PLACE", "BACKWARD")},
+                **more,
+                "SLOTS": slots,
+                "AXES": axes,
+                "BLOCK": 256,
+            },
         )
-        for work, slots, axes, warps, near, backward, more in (
-            ("fp32", 2, 2, True, False, False, {}),
-            ("fp32", 1, 2, True, True, False, {"d0": 1, "s0": 1, "m0": 1}),
-            ("fp32", 1, 3, False, True, False, {}),
-            ("fp32", 2, 3, True, False, True, {}),
-            ("fp32", 1, 2, False, False, False, {"d0": 1, "s0": 1, "channels": 1}),
-            ("fp32", 1, 2, True, False, True, {"d0": 1, "s0": 1, "d1": 1, "channels": 1}),
-            ("fp64", 1, 3, False, False, True, {}),
-            ("fp64", 1, 2, True, False, False, {"d0": 1, "s0": 1, "f1": 1}),
+        for work, slots, axes, on, more in (
+            ("fp32", 2, 2, ("WARPS",), {}),
+            ("fp32", 1, 2, ("WARPS", "NEAR", "PICKS"), {"d0": 1, "s0": 1, "m0": 1}),
+            ("fp32", 1, 3, ("NEAR", "IN_PLACE"), {}),
+            ("fp32", 0, 2, ("WARPS", "CHOOSES"), {"d0": 1, "s0": 1}),
+            ("fp32", 2, 3, ("WARPS", "PICKS", "BACKWARD"), {}),
+            ("fp32", 1, 2, (), {"d0": 1, "s0": 1, "channels": 1}),
+            ("fp32", 1, 2, ("WARPS", "BACKWARD"), {"d0": 1, "s0": 1, "d1": 1, "channels": 1}),
+            ("fp64", 1, 3, ("BACKWARD",), {}),
+            ("fp64", 1, 2, ("WARPS",), {"d0": 1, "s0": 1, "f1": 1}),
         )
     ),
     *(

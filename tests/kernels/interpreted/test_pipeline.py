@@ -55,6 +55,17 @@ def test_eager(settings):
         assert_same(run(), expected, close=1e-6 if "2-D" in settings else 1e-5)
 
 
+@pytest.mark.parametrize("shape", [(20, 37), (5, 8, 17)])
+def test_whole_images_are_transformed_in_the_same_way(shape):
+    image, mask, region = phantoms.batch(5, shape, channels=2)
+    aug = SoftCP(p=0.7, k_dilate=3, background_transform={}, image_transform={"p_crop": 0.4, "blur_sigma_px": (0.3, 2)})
+    params = aug.draw(sample_seeds(2, torch.arange(5)), shape, own_source=False)
+    expected = aug.augment(image, mask, region, params=params)
+    with kernels.use("on"):
+        found = aug.augment(image, mask, region, params=params)
+    assert_same((found, []), (expected, []), close=2e-6)
+
+
 @pytest.mark.parametrize("bounds", [{}, {"min_visible": 0.6, "max_lesion_overlap": 3}, {"placement": "in_place"}])
 @pytest.mark.parametrize("shape", [(20, 37), (5, 8, 34)])
 def test_without_gradients_only_what_counts_is_computed(shape, bounds):
