@@ -10,7 +10,7 @@ from torch import Tensor
 from softcp_gpu import kernels
 from softcp_gpu.functional.rings import Rings
 from softcp_gpu.functional.table import soft_mask_table, weight_dtype
-from softcp_gpu.kernels import operators
+from softcp_gpu.kernels import lesion_operators, operators
 
 if TYPE_CHECKING:
     from softcp_gpu.functional.soft_mask import Steps
@@ -23,9 +23,10 @@ def softens(lesion: Tensor, steps: Steps, footprint: str | Tensor) -> bool:
 
 def soften(lesion: Tensor, steps: Steps, footprint: str, profile: str, on_small: str) -> tuple[Tensor, Rings]:
     """`soft_mask.soften`, where `softens` says so."""
-    depth, taken, survives = _core(lesion, steps, footprint)
+    box = lesion_operators.noted(lesion)
+    depth, taken, survives = _core(lesion, box, steps, footprint)
     table = _weights(steps, profile, survives if on_small == "skip" else None)
-    soft, level = operators.soft_weight(depth, taken, table, footprint)
+    soft, level = operators.soft_weight(depth, box, taken, table, footprint)
     return soft, Rings(level, taken, survives)
 
 
@@ -50,19 +51,22 @@ def soften_and_paste(
     Returns:
         the blend, as `image`; S, (B, 1, *spatial) in the dtype of `source_image`; and the ring counts without levels.
     """
-    depth, taken, survives = _core(lesion, steps, footprint)
+    box = lesion_operators.noted(lesion)
+    depth, taken, survives = _core(lesion, box, steps, footprint)
     shown = allowed & survives if on_small == "skip" else allowed
     table = _weights(steps, profile, shown).to(source_image.dtype)
-    blended, soft = operators.soft_blend(depth, taken, table, source_image, image, footprint)
+    blended, soft = operators.soft_blend(depth, box, taken, table, source_image, image, footprint)
     return blended, soft, Rings(depth, taken, survives)
 
 
-def _core(lesion: Tensor, steps: Steps, footprint: str) -> tuple[Tensor, Tensor, Tensor]:
+def _core(lesion: Tensor, box: Tensor, steps: Steps, footprint: str) -> tuple[Tensor, Tensor, Tensor]:
     """Depths, the erosion steps that each sample takes, and whether those are all that it was asked for."""
     if not steps.erode_max:
         taken = torch.zeros_like(steps.k_erode)
         return lesion, taken, taken == steps.k_erode
-    depth, possible = operators.erosion_depth(lesion, steps.erode_max, footprint)
+    depth, possible = operators.erosion_depth(
+        lesion, box, steps.erode_max, max(steps.erode_max, steps.k_max), footprint
+    )
     taken = torch.minimum(steps.k_erode, possible)
     return depth, taken, taken == steps.k_erode
 

@@ -26,31 +26,51 @@ def _known(start, at, inside, taken, far, READS: tl.constexpr):
 
 
 @triton.jit
-def _nearest(start, at, inside, taken, far, stride, length, reach, READS: tl.constexpr, CROSS: tl.constexpr):
-    """The distance after a pass along one axis, at most `far`."""
+def _nearest(start, at, inside, taken, far, stride, length, reach, low, high, READS: tl.constexpr, CROSS: tl.constexpr):
+    """The distance after a pass along one axis, at most `far`; between low and high lies all that is looked at."""
     along = (at // stride) % length
     best = _known(start, at, inside, taken, far, READS)
     for j in range(1, reach + 1):
-        lower = _known(start, at - j * stride, inside & (along >= j), taken, far, READS)
-        upper = _known(start, at + j * stride, inside & (along + j < length), taken, far, READS)
+        lower = _known(start, at - j * stride, inside & (along - j >= low), taken, far, READS)
+        upper = _known(start, at + j * stride, inside & (along + j < high), taken, far, READS)
         near = tl.minimum(lower, upper)
         best = tl.minimum(best, near + j if CROSS else tl.maximum(near, j))
     return tl.minimum(best, far)
 
 
 @triton.jit
+def _ends(box, margin, length, AXIS: tl.constexpr):
+    """From where to where along an axis something is near the lesion."""
+    low = tl.maximum(length - tl.load(box + 3 + AXIS) - margin, 0)
+    return low, tl.minimum(tl.load(box + AXIS) + margin, length)
+
+
+@triton.jit
 def _block(
-    known, taken, pixels, far, stride, length, reach, READS: tl.constexpr, CROSS: tl.constexpr, BLOCK: tl.constexpr
-):
-    """A program's sample, its pixels, which of them there are, and their distances after the pass."""
+    known, taken, box, margin, s0, s1, s2, far, stride, length, reach,
+    READS: tl.constexpr, CROSS: tl.constexpr, AXIS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """A program's sample, its pixels, which of them lie near the lesion, and their distances after the pass."""
     sample = tl.program_id(1).to(tl.int64)
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = at < pixels
-    steps = 0
-    if READS == CORE:
-        steps = tl.load(taken + sample).to(tl.int32)
-    away = _nearest(known + sample * pixels, at, inside, steps, far, stride, length, reach, READS, CROSS)
-    return sample, at, inside, away
+    own = box + sample * 7
+    near = (at < s0 * s1 * s2) & (tl.load(own + 6) > 0)
+    low, high = _ends(own, margin, s0, 0)
+    near = near & (at // (s1 * s2) >= low) & (at // (s1 * s2) < high)
+    low, high = _ends(own, margin, s1, 1)
+    near = near & ((at // s2) % s1 >= low) & ((at // s2) % s1 < high)
+    low, high = _ends(own, margin, s2, 2)
+    near = near & (at % s2 >= low) & (at % s2 < high)
+    away = at * 0 + far
+    if tl.max(near.to(tl.int32), axis=0) > 0:
+        low, high = _ends(own, margin, length, AXIS)
+        steps = 0
+        if READS == CORE:
+            steps = tl.load(taken + sample).to(tl.int32)
+        away = _nearest(
+            known + sample * s0 * s1 * s2, at, near, steps, far, stride, length, reach, low, high, READS, CROSS
+        )
+    return sample, at, near, away
 
 
 @triton.jit
@@ -59,7 +79,9 @@ def distance_pass(
     taken,  # (B,) erosion steps, if READS is CORE
     found,  # (B, pixels), distances
     possible,  # (B,) int32, raised to how many steps leave a core, if COUNTS
-    pixels,
+    box,  # (B, 7) int32, what jit_lesion.box_pass notes of the lesions
+    margin,  # around the boxes; beyond it nothing is read or written
+    s0, s1, s2,
     far,
     stride,
     length,
@@ -67,14 +89,18 @@ def distance_pass(
     READS: tl.constexpr,
     CROSS: tl.constexpr,
     COUNTS: tl.constexpr,
+    AXIS: tl.constexpr,  # of three
     BLOCK: tl.constexpr,
-):
+):  # fmt: skip
     """One pass that is not the last."""
-    sample, at, inside, away = _block(known, taken, pixels, far, stride, length, reach, READS, CROSS, BLOCK)
-    tl.store(found + sample * pixels + at, away.to(found.dtype.element_ty), mask=inside)
+    sample, at, near, away = _block(
+        known, taken, box, margin, s0, s1, s2, far, stride, length, reach, READS, CROSS, AXIS, BLOCK
+    )
+    tl.store(found + sample * s0 * s1 * s2 + at, away.to(found.dtype.element_ty), mask=near)
     if COUNTS:
-        deepest = tl.max(tl.where(inside, away, 0), axis=0)
-        tl.atomic_max(possible + sample, deepest - 1)  # a pixel at depth d outlives d - 1 steps
+        deepest = tl.max(tl.where(near, away, 0), axis=0)
+        if deepest > 1:
+            tl.atomic_max(possible + sample, deepest - 1)  # a pixel at depth d outlives d - 1 steps
 
 
 @triton.jit
@@ -87,7 +113,9 @@ def last_pass(
     level,  # (B, pixels), out
     soft,  # (B, pixels), out
     blended,  # (B, channels, pixels), out, if BLENDS
-    pixels,
+    box,  # as distance_pass; margin and lengths likewise
+    margin,
+    s0, s1, s2,
     channels,
     far,
     stride,
@@ -96,11 +124,15 @@ def last_pass(
     READS: tl.constexpr,
     CROSS: tl.constexpr,
     BLENDS: tl.constexpr,
+    AXIS: tl.constexpr,
     BLOCK: tl.constexpr,
-):
+):  # fmt: skip
     """The last pass, then S from the table, then S * source + (1 - S) * image."""
-    sample, at, inside, away = _block(known, taken, pixels, far, stride, length, reach, READS, CROSS, BLOCK)
-    first, count = sample * pixels, far - away
+    sample, at, near, away = _block(
+        known, taken, box, margin, s0, s1, s2, far, stride, length, reach, READS, CROSS, AXIS, BLOCK
+    )
+    pixels = s0 * s1 * s2
+    inside, first, count = at < pixels, sample * pixels, tl.where(near, far - away, 0)
     tl.store(level + first + at, count.to(level.dtype.element_ty), mask=inside)
     weight = tl.load(table + sample * (far + 1) + count, mask=inside, other=0)
     tl.store(soft + first + at, weight, mask=inside)

@@ -12,31 +12,34 @@ from typing import Any
 import torch
 from torch import Tensor, library
 
-from softcp_gpu.kernels.launch import grid_of, launch
+from softcp_gpu.kernels.launch import grid_of, launch, three
 
 BLOCK = 512  # pixels of a program: of more, it needs so many registers that few of them run at once
 
 
-def erosion_depth(lesion: Tensor, erode_max: int, footprint: str) -> tuple[Tensor, Tensor]:
+def erosion_depth(lesion: Tensor, box: Tensor, erode_max: int, margin: int, footprint: str) -> tuple[Tensor, Tensor]:
     """How deep in its lesion each pixel lies, and by how many steps each lesion can be eroded.
 
     Args:
         lesion: (B, 1, *spatial) bool.
+        box: of `lesion_operators.noted`.
         erode_max: what lies deeper than this many steps counts as one step deeper.
+        margin: around the box, `erode_max` or more; beyond it nothing is computed, and the depth is anything.
         footprint: "full" or "cross".
 
     Returns:
         (B, 1, *spatial) integer, 0 outside the lesion, 1 at its rim; and (B,) int32, the most steps, at most
         `erode_max`, that leave a core; 0 for an empty lesion.
     """
-    return _erosion_depth(lesion, erode_max, footprint == "cross")
+    return _erosion_depth(lesion, box, erode_max, margin, footprint == "cross")
 
 
-def soft_weight(depth: Tensor, taken: Tensor, table: Tensor, footprint: str) -> tuple[Tensor, Tensor]:
+def soft_weight(depth: Tensor, box: Tensor, taken: Tensor, table: Tensor, footprint: str) -> tuple[Tensor, Tensor]:
     """S from the table, by each pixel's distance to the core.
 
     Args:
-        depth: (B, 1, *spatial), of `erosion_depth`, or the lesion as bool if nothing is eroded.
+        depth: (B, 1, *spatial), of `erosion_depth` with a margin for all rings, or the lesion if nothing is eroded.
+        box: of the lesion.
         taken: (B,) int64, erosion steps: the core is what is deeper.
         table: (B, k_max + 2) float32 or float64: S outside, at ring k_max, ..., at ring 1, and in the core; gradients
             flow.
@@ -45,51 +48,52 @@ def soft_weight(depth: Tensor, taken: Tensor, table: Tensor, footprint: str) -> 
     Returns:
         S, (B, 1, *spatial) in the dtype of the table, and the index in the table, (B, 1, *spatial) integer.
     """
-    soft, level = _soft_weight(depth, taken, table, footprint == "cross")
+    soft, level = _soft_weight(depth, box, taken, table, footprint == "cross")
     return soft, level
 
 
 def soft_blend(
-    depth: Tensor, taken: Tensor, table: Tensor, source_image: Tensor, image: Tensor, footprint: str
+    depth: Tensor, box: Tensor, taken: Tensor, table: Tensor, source_image: Tensor, image: Tensor, footprint: str
 ) -> tuple[Tensor, Tensor]:
     """`soft_weight`, then S * source_image + (1 - S) * image, in the same pass.
 
     Args:
-        depth, taken, table, footprint: as `soft_weight`.
-        source_image: (B, C, *spatial) float32 or float64.
+        depth, box, taken, table, footprint: as `soft_weight`.
+        source_image: (B, C, *spatial) float32 or float64; where S is 0 it may hold anything.
         image: (B, C, *spatial) floating.
 
     Returns:
         the blend, (B, C, *spatial) in the dtype of `image`, and S, (B, 1, *spatial). Gradients flow to table and
         images, once.
     """
-    blended, soft, _ = _soft_blend(depth, taken, table, source_image, image, footprint == "cross")
+    blended, soft, _ = _soft_blend(depth, box, taken, table, source_image, image, footprint == "cross")
     return blended, soft
 
 
 @library.custom_op(
     "softcp_gpu::erosion_depth",
     mutates_args=(),
-    schema="(Tensor lesion, int erode_max, bool cross) -> (Tensor, Tensor)",
+    schema="(Tensor lesion, Tensor box, int erode_max, int margin, bool cross) -> (Tensor, Tensor)",
 )
-def _erosion_depth(lesion: Tensor, erode_max: int, cross: bool) -> tuple[Tensor, Tensor]:
+def _erosion_depth(lesion: Tensor, box: Tensor, erode_max: int, margin: int, cross: bool) -> tuple[Tensor, Tensor]:
     from softcp_gpu.kernels import jit_rings as rings
 
-    depth, possible = _erosion_depth_like(lesion, erode_max, cross)
+    depth, possible = _erosion_depth_like(lesion, box, erode_max, margin, cross)
     known, reads = _bytes(lesion), rings.OUTSIDE.value
     possible.zero_()
     axes = _axes(lesion.shape, erode_max)
     for i, axis in enumerate(axes):
         last = i + 1 == len(axes)
         found = depth if last else torch.empty_like(depth)
-        sizes = (math.prod(lesion.shape[2:]), erode_max + 1, *axis)
-        launch(rings.distance_pass, _grid(lesion), known, known, found, possible, *sizes, reads, cross, last, BLOCK)
+        sizes = (margin, *three(lesion.shape[2:]), erode_max + 1, *axis[:3])
+        tensors = (known, known, found, possible, box)
+        launch(rings.distance_pass, _grid(lesion), *tensors, *sizes, reads, cross, last, axis[3], BLOCK)
         known, reads = found, rings.DISTANCE.value
     return depth, possible
 
 
 @_erosion_depth.register_fake
-def _erosion_depth_like(lesion: Tensor, erode_max: int, cross: bool) -> tuple[Tensor, Tensor]:
+def _erosion_depth_like(lesion: Tensor, box: Tensor, erode_max: int, margin: int, cross: bool) -> tuple[Tensor, Tensor]:
     depth = torch.empty(lesion.shape, dtype=_level_dtype(erode_max + 2), device=lesion.device)
     return depth, torch.empty(lesion.shape[0], dtype=torch.int32, device=lesion.device)
 
@@ -97,16 +101,16 @@ def _erosion_depth_like(lesion: Tensor, erode_max: int, cross: bool) -> tuple[Te
 @library.custom_op(
     "softcp_gpu::soft_weight",
     mutates_args=(),
-    schema="(Tensor depth, Tensor taken, Tensor table, bool cross) -> (Tensor, Tensor)",
+    schema="(Tensor depth, Tensor box, Tensor taken, Tensor table, bool cross) -> (Tensor, Tensor)",
 )
-def _soft_weight(depth: Tensor, taken: Tensor, table: Tensor, cross: bool) -> tuple[Tensor, Tensor]:
-    soft, level = _soft_weight_like(depth, taken, table, cross)
-    _run_passes(depth, taken, table, cross, soft, level)
+def _soft_weight(depth: Tensor, box: Tensor, taken: Tensor, table: Tensor, cross: bool) -> tuple[Tensor, Tensor]:
+    soft, level = _soft_weight_like(depth, box, taken, table, cross)
+    _run_passes(depth, box, taken, table, cross, soft, level)
     return soft, level
 
 
 @_soft_weight.register_fake
-def _soft_weight_like(depth: Tensor, taken: Tensor, table: Tensor, cross: bool) -> tuple[Tensor, Tensor]:
+def _soft_weight_like(depth: Tensor, box: Tensor, taken: Tensor, table: Tensor, cross: bool) -> tuple[Tensor, Tensor]:
     soft = torch.empty(depth.shape, dtype=table.dtype, device=depth.device)
     return soft, torch.empty(depth.shape, dtype=_level_dtype(table.shape[1]), device=depth.device)
 
@@ -114,27 +118,28 @@ def _soft_weight_like(depth: Tensor, taken: Tensor, table: Tensor, cross: bool) 
 @library.custom_op(
     "softcp_gpu::soft_blend",
     mutates_args=(),
-    schema="(Tensor depth, Tensor taken, Tensor table, Tensor source, Tensor image, bool cross)"
+    schema="(Tensor depth, Tensor box, Tensor taken, Tensor table, Tensor source, Tensor image, bool cross)"
     " -> (Tensor, Tensor, Tensor)",
 )
 def _soft_blend(
-    depth: Tensor, taken: Tensor, table: Tensor, source: Tensor, image: Tensor, cross: bool
+    depth: Tensor, box: Tensor, taken: Tensor, table: Tensor, source: Tensor, image: Tensor, cross: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    blended, soft, level = _soft_blend_like(depth, taken, table, source, image, cross)
-    _run_passes(depth, taken, table, cross, soft, level, (source, image, blended))
+    blended, soft, level = _soft_blend_like(depth, box, taken, table, source, image, cross)
+    _run_passes(depth, box, taken, table, cross, soft, level, (source, image, blended))
     return blended, soft, level
 
 
 @_soft_blend.register_fake
 def _soft_blend_like(
-    depth: Tensor, taken: Tensor, table: Tensor, source: Tensor, image: Tensor, cross: bool
+    depth: Tensor, box: Tensor, taken: Tensor, table: Tensor, source: Tensor, image: Tensor, cross: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     blended = torch.empty(image.shape, dtype=image.dtype, device=image.device)
-    return blended, *_soft_weight_like(depth, taken, table, cross)
+    return blended, *_soft_weight_like(depth, box, taken, table, cross)
 
 
 def _run_passes(
     depth: Tensor,
+    box: Tensor,
     taken: Tensor,
     table: Tensor,
     cross: bool,
@@ -146,16 +151,19 @@ def _run_passes(
     from softcp_gpu.kernels import jit_rings as rings
 
     known, grid, reads = _bytes(depth), _grid(depth), rings.CORE.value
-    pixels, far = math.prod(depth.shape[2:]), table.shape[1] - 1
+    far = table.shape[1] - 1
+    near = (far - 1, *three(depth.shape[2:]))  # rings reach no further
     *axes, final = _axes(depth.shape, far - 1)
     for axis in axes:
         found = torch.empty_like(level)
-        launch(rings.distance_pass, grid, known, taken, found, taken, pixels, far, *axis, reads, cross, False, BLOCK)
+        tensors = (known, taken, found, taken, box)
+        flags = (reads, cross, False, axis[3], BLOCK)
+        launch(rings.distance_pass, grid, *tensors, *near, far, *axis[:3], *flags)
         known, reads = found, rings.DISTANCE.value
     source, image, blended = images or (soft, soft, soft)
-    sizes = (pixels, image.shape[1], far, *final)
-    tensors = (known, taken, table, source, image, level, soft, blended)
-    launch(rings.last_pass, grid, *tensors, *sizes, reads, cross, images is not None, BLOCK)
+    sizes = (*near, image.shape[1], far, *final[:3])
+    last = (known, taken, table, source, image, level, soft, blended, box)
+    launch(rings.last_pass, grid, *last, *sizes, reads, cross, images is not None, final[3], BLOCK)
 
 
 @library.custom_op(
@@ -194,32 +202,33 @@ def _backward_like(
 
 
 def _keep_weight(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    ctx.save_for_backward(output[1], inputs[2])
+    ctx.save_for_backward(output[1], inputs[3])
 
 
 def _weight_gradients(ctx: Any, grad_soft: Tensor, grad_level: Tensor) -> tuple[Tensor | None, ...]:
     level, table = ctx.saved_tensors
-    return None, None, _backward(level, table, grad_soft, None, None, None)[0], None
+    return None, None, None, _backward(level, table, grad_soft, None, None, None)[0], None
 
 
 def _keep_blend(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    ctx.save_for_backward(output[2], *inputs[2:5])
+    ctx.save_for_backward(output[2], *inputs[3:6])
 
 
 def _blend_gradients(
     ctx: Any, grad_blended: Tensor, grad_soft: Tensor, grad_level: Tensor
 ) -> tuple[Tensor | None, ...]:
     level, table, source, image = ctx.saved_tensors
-    return None, None, *_backward(level, table, grad_soft, source, image, grad_blended), None
+    return None, None, None, *_backward(level, table, grad_soft, source, image, grad_blended), None
 
 
 _soft_weight.register_autograd(_weight_gradients, setup_context=_keep_weight)
 _soft_blend.register_autograd(_blend_gradients, setup_context=_keep_blend)
 
 
-def _axes(shape: Sequence[int], reach: int) -> list[tuple[int, int, int]]:
-    """Stride, length and reach of each axis that has neighbours within reach; of one axis, if none has."""
-    axes = [(math.prod(shape[a + 1 :]), shape[a], min(reach, shape[a] - 1)) for a in range(2, len(shape))]
+def _axes(shape: Sequence[int], reach: int) -> list[tuple[int, int, int, int]]:
+    """Stride, length, reach and number of each axis that has neighbours within reach; of one axis, if none has."""
+    lead = 5 - len(shape)
+    axes = [(math.prod(shape[a + 1 :]), shape[a], min(reach, shape[a] - 1), lead + a - 2) for a in range(2, len(shape))]
     return [axis for axis in axes if axis[2] > 0] or axes[-1:]
 
 

@@ -17,9 +17,9 @@ from softcp_gpu.kernels import jit_blur, jit_draws, jit_lesion, jit_motion, jit_
 pytestmark = pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="Triton interprets in this process")
 
 CAPABILITY = 80
-LEVELS, STEPS = {"known": "u8", "found": "u8", "level": "u8", "possible": "i32"}, {"taken": "i64"}
+LEVELS, STEPS = {"known": "u8", "found": "u8", "level": "u8", "possible": "i32"}, {"taken": "i64", "box": "i32"}
 WIDE = {"known": "i16", "found": "i16", "level": "i16"}
-RINGS = {"BLOCK": 512}
+RINGS = {"AXIS": 2, "BLOCK": 512}
 BOXES = {"start": "i64", "extent": "i64", "origin": "i64", "span": "i64", "first": "i64", "area": "i64", "box": "i32"}
 WORDS = {**dict.fromkeys(("lesion", "region", "others", "counts"), "i32"), "candidates": "i64", "legal": "u8"}
 WORDS = {**WORDS, "rank_u": "fp64", "candidate_u": "fp64", "in_region": "i32", "on_others": "i32"}
@@ -36,7 +36,7 @@ RULE = {
 }
 FLAT = {"d0": 1, "s0": 1}
 # Triton takes an integer that is 1 as a constant, and code for each of them apart.
-ONES = {"stride": 1, "channels": 1, "far": 1, "reach": 1, "length": 1}
+ONES = {"stride": 1, "channels": 1, "far": 1, "reach": 1, "length": 1, "margin": 1, "s0": 1}
 
 
 def images(work, image):

@@ -8,7 +8,7 @@ from torch import library
 from softcp_gpu import kernels
 from softcp_gpu.functional import fused, soft_mask, soft_paste
 from softcp_gpu.functional.soft_mask import Steps, soften
-from softcp_gpu.kernels import operators
+from softcp_gpu.kernels import lesion_operators, operators
 
 CASES = [  # shape, k_erode, k_dilate
     ((23, 18), 2, 4),
@@ -145,12 +145,12 @@ def test_gradients_are_those_of_finite_differences():
     mask, generator = blobs(2, (6, 4)), torch.Generator().manual_seed(1)
     mask[0, 0, 2, 2] = True
     image, source = (torch.randn(2, 1, 6, 4, generator=generator, dtype=torch.float64) for _ in range(2))
-    taken = torch.zeros(2, dtype=torch.int64)
+    taken, box = torch.zeros(2, dtype=torch.int64), lesion_operators.noted(mask)
     table = torch.rand(2, 4, generator=generator, dtype=torch.float64).clamp(min=0.1)
     inputs = tuple(x.requires_grad_() for x in (table, source, image))
     check = partial(torch.autograd.gradcheck, fast_mode=True)
-    assert check(lambda t, s, i: operators.soft_blend(mask, taken, t, s, i, "full"), inputs)
-    assert check(lambda t: operators.soft_weight(mask, taken, t, "cross")[0], inputs[:1])
+    assert check(lambda t, s, i: operators.soft_blend(mask, box, taken, t, s, i, "full"), inputs)
+    assert check(lambda t: operators.soft_weight(mask, box, taken, t, "cross")[0], inputs[:1])
 
 
 def test_what_is_not_pasted_sends_no_gradient_into_infinity(kernels_only):
@@ -168,8 +168,9 @@ def test_operators_keep_torchs_rules():
     mask, shape = blobs(3, (9, 8)), (9, 8)
     table = torch.rand(3, 4, dtype=torch.float64).requires_grad_()
     images = [torch.randn(3, 2, *shape, dtype=torch.float64).requires_grad_() for _ in range(2)]
-    taken = torch.zeros(3, dtype=torch.int64)
+    mask[:, :, 4, 4] = True  # beside empty lesions memory may hold anything
+    taken, box = torch.zeros(3, dtype=torch.int64), lesion_operators.noted(mask)
     check = library.opcheck
-    check(operators._erosion_depth, (mask, 2, True))
-    check(operators._soft_weight, (mask, taken, table, False))
-    check(operators._soft_blend, (mask, taken, table, *images, False))
+    check(operators._erosion_depth, (mask, box, 2, 9, True))
+    check(operators._soft_weight, (mask, box, taken, table, False))
+    check(operators._soft_blend, (mask, box, taken, table, *images, False))
