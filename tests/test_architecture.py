@@ -19,7 +19,7 @@ MAY_IMPORT = {  # part -> the parts that it may import besides itself
     "functional": BASE | {"kernels"},
     "sampling": BASE | {"functional"},
     "phantoms": BASE | {"functional", "sampling"},
-    "modules": BASE | {"functional", "sampling"},
+    "modules": BASE | {"functional", "kernels", "sampling"},
     "collate": BASE | {"modules"},
     "reference": {"types"},
     "choices": set(),

@@ -114,12 +114,12 @@ def draw(
 
 @library.custom_op("softcp_gpu::pack", mutates_args=(), schema="(Tensor mask) -> Tensor")
 def _pack(mask: Tensor) -> Tensor:
-    from softcp_gpu.kernels import jit_places
+    from softcp_gpu.kernels import jit_words
 
     out = _pack_like(mask)
     words, lines = out.shape[-1], out.shape[:-1].numel()
     grid = (-(-lines * words // PACKED), 1)
-    launch(jit_places.pack_pass, grid, as_numbers(mask), out, lines, mask.shape[-1], words, PACKED)
+    launch(jit_words.pack_pass, grid, as_numbers(mask), out, lines, mask.shape[-1], words, PACKED)
     return out
 
 

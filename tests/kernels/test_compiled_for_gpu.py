@@ -12,7 +12,7 @@ pytest.importorskip("triton", reason="needs triton, which has wheels for Linux o
 import triton
 from triton.backends.compiler import GPUTarget
 
-from softcp_gpu.kernels import jit_blur, jit_draws, jit_lesion, jit_motion, jit_places, jit_rings, jit_warp
+from softcp_gpu.kernels import jit_blur, jit_draws, jit_lesion, jit_motion, jit_places, jit_rings, jit_warp, jit_words
 
 pytestmark = pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="Triton interprets in this process")
 
@@ -115,7 +115,7 @@ CASES = [
         (jit_motion.motion_pass, {**MOTION, **BOXES, "affine": "fp64", "reach": "fp64"}, {**more, "AXES": axes})
         for axes, more in ((2, {**FLAT, "c0": 1, "l0": 1}), (3, {}))
     ),
-    (jit_places.pack_pass, {"flags": "u8", "words": "i32"}, {"BLOCK": 64}),
+    (jit_words.pack_pass, {"flags": "u8", "words": "i32"}, {"BLOCK": 64}),
     *(
         (kernel, {**WORDS, **BOXES}, {**more, **RULE, "WITH_REGION": region, "AXES": axes, "PLACES": 16, "BLOCK": 128})
         for kernel in (jit_places.rectangle_pass, jit_places.count_pass, jit_places.map_pass, jit_places.draw_pass)
