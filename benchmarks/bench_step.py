@@ -52,6 +52,11 @@ def jobs(device: str, quick: bool, backend: str) -> Iterator[Job]:
         return graphs.replayed(call) if who == GRAPHED else call
 
     compiler = lambda f: torch.compile(f, fullgraph=True, dynamic=False, backend=backend)  # noqa: E731
+    yield from _steps(step, device, quick)
+    group = f"forward and the loop on the processor, default settings, {loop}"
+    yield group, common.OURS, cases.forward_bytes(loop), lambda: _forward(loop, device)
+    yield group, CPU_LOOP, None, lambda: _opencv(loop)
+
     for who in (common.OURS, *((GRAPHED,) if device == "cuda" else ()), COMPILED):
         yield (
             f"soft mask, {masks.named(1)}",
@@ -60,10 +65,6 @@ def jobs(device: str, quick: bool, backend: str) -> Iterator[Job]:
             lambda who=who: soft(lambda: cases.batch(masks)[1], who),
         )
         yield volume, who, bytes_of_volumes, lambda who=who: soft(lambda: phantoms.batch(*volumes)[1], who)
-    yield from _steps(step, device, quick)
-    group = f"forward and the loop on the processor, default settings, {loop}"
-    yield group, common.OURS, cases.forward_bytes(loop), lambda: _forward(loop, device)
-    yield group, CPU_LOOP, None, lambda: _opencv(loop)
 
 
 def _steps(case: cases.Case, device: str, quick: bool) -> Iterator[Job]:
