@@ -54,9 +54,9 @@ def jobs(device: str, quick: bool, backend: str) -> Iterator[Job]:
     compiler = lambda f: torch.compile(f, fullgraph=True, dynamic=False, backend=backend)  # noqa: E731
     yield from _steps(step, device, quick)
     group = f"forward and the loop on the processor, default settings, {loop}"
-    yield group, common.OURS, cases.forward_bytes(loop), lambda: _forward(loop, device)
+    yield group, common.OURS, cases.forward_bytes(loop), lambda: _forward(loop, device, lambda aug: aug)
+    yield group, GRAPHED, cases.forward_bytes(loop), lambda: _forward(loop, device, GraphedSoftCP)
     yield group, CPU_LOOP, None, lambda: _opencv(loop)
-
     for who in (common.OURS, *((GRAPHED,) if device == "cuda" else ()), COMPILED):
         yield (
             f"soft mask, {masks.named(1)}",
@@ -106,8 +106,8 @@ def _monai_net(preset: str) -> nn.Module:
     return make_net(PRESETS[preset], cases.CHANNELS, seed=0)
 
 
-def _forward(case: cases.Case, device: str) -> Run:
-    aug = SoftCP(**cases.settings(case, "default settings"))
+def _forward(case: cases.Case, device: str, wrap: Callable) -> Run:
+    aug = wrap(SoftCP(**cases.settings(case, "default settings")))
     inputs = tuple(x.to(device) for x in cases.batch(case))
     out = aug.augment(*inputs, generator=torch.Generator().manual_seed(cases.SEED))
     if not bool((out.status == 0).all()):
