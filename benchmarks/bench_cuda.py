@@ -30,7 +30,7 @@ COMPILED = f"{common.OURS}, compiled"
 PLAIN = f"{common.OURS}, plain torch"
 PLAIN_GRAPHED = f"{common.OURS}, plain torch, CUDA graph, params drawn in the call"
 DRAWN = f"{common.OURS}, params drawn in the call"
-GRAPHED = f"{common.OURS}, CUDA graph, params drawn in the call"
+GRAPHED = f"{common.GRAPHED}, params drawn in the call"
 KORNIA = "kornia, RandomTransplantation (far less work)"
 
 Job = tuple[str, str, int, Callable[[], Callable[[], Any]]]  # group, who, least bytes, how to make what is timed

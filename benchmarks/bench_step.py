@@ -30,7 +30,6 @@ from softcp_gpu import GraphedSoftCP, SoftCP, phantoms
 from softcp_gpu.functional import soft_mask
 
 COMPILED = f"{common.OURS}, compiled"
-GRAPHED = f"{common.OURS}, CUDA graph"
 ALONE = "the step without augmentation"
 CPU_LOOP = f"{names.REFERENCE}, on the processor"
 Run = Callable[[], Any]
@@ -49,15 +48,15 @@ def jobs(device: str, quick: bool, backend: str) -> Iterator[Job]:
         on_device = mask().to(device)
         run = soft_mask if who != COMPILED else compiler(soft_mask)
         call = partial(run, on_device, **cases.SOFTNESS)
-        return graphs.replayed(call) if who == GRAPHED else call
+        return graphs.replayed(call) if who == common.GRAPHED else call
 
     compiler = lambda f: torch.compile(f, fullgraph=True, dynamic=False, backend=backend)  # noqa: E731
     yield from _steps(step, device, quick)
     group = f"forward and the loop on the processor, default settings, {loop}"
     yield group, common.OURS, cases.forward_bytes(loop), lambda: _forward(loop, device, lambda aug: aug)
-    yield group, GRAPHED, cases.forward_bytes(loop), lambda: _forward(loop, device, GraphedSoftCP)
+    yield group, common.GRAPHED, cases.forward_bytes(loop), lambda: _forward(loop, device, GraphedSoftCP)
     yield group, CPU_LOOP, None, lambda: _opencv(loop)
-    for who in (common.OURS, *((GRAPHED,) if device == "cuda" else ()), COMPILED):
+    for who in (common.OURS, *((common.GRAPHED,) if device == "cuda" else ()), COMPILED):
         yield (
             f"soft mask, {masks.named(1)}",
             who,
@@ -73,7 +72,7 @@ def _steps(case: cases.Case, device: str, quick: bool) -> Iterator[Job]:
     plain = partial(UNet, channels=(4, 8)) if quick else UNet
     nets = {"plain U-Net": plain, "U-Net of benchmarks/training": partial(_monai_net, "smoke" if quick else "paper")}
     for net, make in nets.items():
-        for who, aug in ((common.OURS, SoftCP(p=1.0)), (GRAPHED, GraphedSoftCP(SoftCP(p=1.0))), (ALONE, None)):
+        for who, aug in ((common.OURS, SoftCP(p=1.0)), (common.GRAPHED, GraphedSoftCP(SoftCP(p=1.0))), (ALONE, None)):
             yield group.format(net), who, None, lambda make=make, aug=aug: training_step(make(), case, device, aug)
 
 

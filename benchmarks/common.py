@@ -17,6 +17,7 @@ import torch
 import softcp_gpu
 
 OURS = "softcp_gpu"
+GRAPHED = f"{OURS}, CUDA graph"  # what names of its rows begin with
 COPY = "copy of 256 MiB"
 
 
@@ -62,13 +63,15 @@ def _version(package: str) -> str | None:
 
 
 def commit() -> str | None:
-    """Of the code, with "+" after it if files had changed; outside of a clone, what $COMMIT says, or None."""
+    """Of the code: what $COMMIT says, or git, with "+" after it if files had changed; None outside of a clone."""
+    if "COMMIT" in os.environ:  # for copies of files that git does not know
+        return os.environ["COMMIT"]
     command = ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
     try:
         here = Path(__file__).parent
         return subprocess.run(command, capture_output=True, text=True, check=True, cwd=here).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return os.environ.get("COMMIT")
+        return None
 
 
 def times(

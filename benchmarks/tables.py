@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks import curves
-from benchmarks.common import COPY, OURS
+from benchmarks.common import COPY, GRAPHED, OURS
 from benchmarks.rivals.names import LEAVES_OUT
 
 AGREE = 0.10  # the medians of the runs may differ by this share of their middle one
@@ -140,12 +140,13 @@ def summary(results: dict[str, Any]) -> list[str]:
     """Who takes how many times as long as ours, by what was computed, over all cases of it."""
     ratios: dict[tuple[str, str], list[float]] = {}
     for group, entries in grouped(results["entries"]).items():
-        own = own_time(entries)
-        if not own or group.startswith(curves.PREFIX):
+        if group.startswith(curves.PREFIX):
             continue
+        graphed = next((line["median_s"] for line in entries if line["who"].startswith(GRAPHED)), None)
         for line in entries:
-            if not line["who"].startswith(OURS):
-                ratios.setdefault((group.split(",")[0], line["who"]), []).append(line["median_s"] / own)
+            for own, which in ((own_time(entries), ""), (graphed, ", ours in a CUDA graph")):
+                if own and not line["who"].startswith(OURS):
+                    ratios.setdefault((group.split(",")[0] + which, line["who"]), []).append(line["median_s"] / own)
     lines = []
     if ratios:
         lines += ["| beside softcp_gpu | cases | its time, x ours | faster than ours in | does not do |"]

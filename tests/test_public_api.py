@@ -9,6 +9,7 @@ from softcp_gpu import choices, data, functional
 from softcp_gpu.functional import blend
 
 NAMES = {
+    "GraphedSoftCP",
     "ImageTransform",
     "LesionBank",
     "LesionCrop",

@@ -91,10 +91,14 @@ def _augment(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutpu
     skip = execution.may_read_values(x.image) and not bool(params.apply.any())
     out = _untouched(x, params) if skip else _paste(x, params, config)
     if params.image is not None:
-        out = out._replace(
-            image=transform_image(out.image, params.image, config.image_blur_px, params.seed, IMAGE_NOISE),
-            mask=crop_and_resize(out.mask, params.image, "nearest"),
-            soft_mask=crop_and_resize(out.soft_mask, params.image, "linear"),
+        draws = params.image
+        return SoftCPOutput(
+            transform_image(out.image, draws, config.image_blur_px, params.seed, IMAGE_NOISE),
+            crop_and_resize(out.mask, draws, "nearest"),
+            crop_and_resize(out.soft_mask, draws, "linear"),
+            out.placement,
+            out.status,
+            params,
         )
     return out
 
