@@ -65,7 +65,8 @@ def warp_and_transform(
     image, affine = source_image, sampling_affine(source_image, back).to(source_image.dtype)
     step = slots if radius == 0 else 1
     for slot in range(0, slots, step):
-        values = (*(x[:, slot : slot + step] for x in drawn), seed, stream + slot)
+        gamma, sigma = (x[:, slot : slot + step] for x in drawn)
+        values = (gamma, sigma, seed, stream + slot)
         if slot == 0:
             image = warp_operators.warp_intensity(image, affine, origin, size, frame, limits, *values, near, rows)
         elif near is not None:

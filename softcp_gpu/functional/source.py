@@ -150,7 +150,8 @@ def _range(x: Inputs, source_image: Tensor, params: PasteParams) -> tuple[Tensor
     """Least and largest value that gamma and noise refer to, (B, C, 1, ...) each."""
     if x.physical.source_range is None and kernels.run_on(source_image):
         # It costs no more than to ask who needs it.
-        return tuple(t if x.source_rows is None else t[x.source_rows] for t in channel_ranges(source_image))
+        low, high = channel_ranges(source_image)
+        return (low, high) if x.source_rows is None else (low[x.source_rows], high[x.source_rows])
     if x.physical.source_range is None:
         return range_in_use(source_image, _drawn(params))
     bounds = x.physical.source_range.to(source_image)

@@ -65,11 +65,6 @@ def motion(
     return Motion(matrix, affine, reach, origin, whole != 0)
 
 
-def read(noted: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
-    """What `noted` returns, as `box` does."""
-    return _read(noted, size)
-
-
 def warped_box(
     labels: Tensor, affine: Tensor, origin: Tensor, reach: Tensor, size: Sequence[int]
 ) -> tuple[Tensor, Tensor, Tensor]:

@@ -174,8 +174,8 @@ def _blur(image: Tensor, sigma: Tensor, radius: int, start: Tensor, extent: Tens
     grid, sizes = grid_of(len(image), math.prod(size), BLOCK), (image.shape[1], *three(size), *three(margin))
     stages = [image, *(torch.empty_like(image) for _ in size[1:]), image]
     for axis, length in enumerate(size):
-        given = (stages[axis], sigma, start, extent, stages[axis + 1], *sizes)
-        launch(jit_blur.blur_pass, grid, *given, math.prod(size[axis + 1 :]), length, radius, len(size), BLOCK)
+        tensors, along = (stages[axis], sigma, start, extent, stages[axis + 1]), (math.prod(size[axis + 1 :]), length)
+        launch(jit_blur.blur_pass, grid, *tensors, *sizes, *along, radius, len(size), BLOCK)
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

@@ -115,7 +115,7 @@ class GraphedSoftCP(nn.Module):
         graph, *_, out = found = self._graphs[held]
         found.seed.copy_(seed, non_blocking=True)
         for own, given in zip(found.batch, batch, strict=True):
-            if own is not None:
+            if own is not None and given is not None:
                 own.copy_(given)
         graph.replay()
         return out
