@@ -22,12 +22,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks import cases, common, gpu_checks, graphs, schema
+from benchmarks import cases, common, gpu_checks, schema
 from benchmarks.rivals import names
 from benchmarks.tables import NOT_MEASURED
 from benchmarks.unet import UNet, soft_dice_loss
 from softcp_gpu import GraphedSoftCP, SoftCP, phantoms
 from softcp_gpu.functional import soft_mask
+from softcp_gpu.modules.graphed import capture
 
 COMPILED = f"{common.OURS}, compiled"
 ALONE = "the step without augmentation"
@@ -48,7 +49,7 @@ def jobs(device: str, quick: bool, backend: str) -> Iterator[Job]:
         on_device = mask().to(device)
         run = soft_mask if who != COMPILED else compiler(soft_mask)
         call = partial(run, on_device, **cases.SOFTNESS)
-        return graphs.replayed(call) if who == common.GRAPHED else call
+        return capture(call)[0].replay if who == common.GRAPHED else call
 
     compiler = lambda f: torch.compile(f, fullgraph=True, dynamic=False, backend=backend)  # noqa: E731
     yield from _steps(step, device, quick)

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks import cases, graphs
+from benchmarks import cases
 from softcp_gpu import SoftCP
 from softcp_gpu.functional import soft_cp
+from softcp_gpu.modules.graphed import capture
 from softcp_gpu.types import SoftCPOutput
 
 MOST_MEMORY = 3.0  # of a call, as a multiple of what the batch itself takes
@@ -54,11 +55,10 @@ def never_waits(case: cases.Case) -> str:
 def graph_replays(case: cases.Case) -> str:
     """Captured once, replayed on other images: the same pixels as without a graph."""
     call, inputs = _prepared(case)
-    results: list[SoftCPOutput] = []
-    replay = graphs.replayed(lambda: results.append(call(*inputs)))
+    graph, captured = capture(lambda: call(*inputs))
     inputs[0].copy_(inputs[0].flip(-1).clone())
-    replay()
-    return _compared(results[-1], call(*inputs), inputs[0])
+    graph.replay()
+    return _compared(captured, call(*inputs), inputs[0])
 
 
 def compiled_graph_replays(case: cases.Case) -> str:

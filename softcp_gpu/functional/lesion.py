@@ -68,10 +68,8 @@ def transformed_lesion(
     shape = tuple(source_mask.shape[2:]) if shape is None else shape
     found = lesion_of(source_mask, config.lesion_labels)
     labels = torch.where(found, source_mask, 0)
-    if kernels.run_on(labels) and source_mm is None and params.object is not None:
-        rigid = params.object.rigid
-        if not (torch.is_grad_enabled() and any(x.requires_grad for x in rigid)):
-            return _by_kernels(labels, rigid, shape, config)
+    if params.object is not None and source_mm is None and _moved_by_kernels(labels, params.object.rigid):
+        return _by_kernels(labels, params.object.rigid, shape, config)
     start, extent, filled = bounding_box(found)
     canvas, home, matrix = labels, torch.zeros((), dtype=torch.int64, device=labels.device), None
     whole = torch.ones_like(params.apply)
@@ -102,6 +100,12 @@ def _window(extent: Tensor, canvas: tuple[int, ...], shape: tuple[int, ...], con
 def _most(shape: tuple[int, ...], labels: Tensor) -> tuple[int, ...]:
     """The length along each axis above which a lesion has no place."""
     return tuple(max(2 * frame, length) for frame, length in zip(shape, labels.shape[2:], strict=True))
+
+
+def _moved_by_kernels(labels: Tensor, rigid: RigidParams) -> bool:
+    """Whether `_by_kernels` does it: of a scan, a canvas of two frames would be more than it spares."""
+    asked = torch.is_grad_enabled() and any(x.requires_grad for x in rigid)
+    return kernels.run_on(labels) and not asked and not execution.may_read_values(labels)
 
 
 def _by_kernels(labels: Tensor, rigid: RigidParams, shape: tuple[int, ...], config: PasteConfig) -> Lesion:

@@ -135,7 +135,7 @@ def _paste(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutput:
         weight = blend_weight(hard, steps, params.carve_u, config)
     # Erosion comes after the place.
     gone = None if config.on_small == "shrink" else ~weight.survives
-    status = may if gone is None else torch.where(may == 0, gone * Status.LESION_TOO_SMALL.value, may)
+    status = may if gone is None else torch.where(may == Status.PASTED.value, gone * Status.LESION_TOO_SMALL.value, may)
     pasted = status == Status.PASTED.value
     soft = weight.soft.to(work) * _column(pasted, weight.soft)
     if weight.rim is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from softcp_gpu.modules.softcp import SoftCP
 from softcp_gpu.types import SoftCPOutput, map_params
 
 MOST_GRAPHS = 4  # kept: training has one shape of batch, and a smaller last one
+Result = TypeVar("Result")
 Batch = tuple[Tensor | None, ...]  # image, mask, region, source image, source mask
 
 
@@ -125,29 +127,41 @@ class GraphedSoftCP(nn.Module):
 
 
 def _can_be_captured(batch: Batch) -> bool:
-    image = batch[0]
-    if not isinstance(image, Tensor) or image.device.type != "cuda" or not len(image):
-        return False
+    image, given = batch[0], [x for x in batch if x is not None]
+    if not all(isinstance(x, Tensor) and x.device.type == "cuda" for x in given) or image is None or not len(image):
+        return False  # the module says what is wrong
     if torch.compiler.is_compiling() or torch.cuda.is_current_stream_capturing():
         return False
-    asked = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in batch)
+    asked = torch.is_grad_enabled() and any(x.requires_grad for x in given)
     return not asked and image.shape[2:].numel() < execution.LARGE_FRAME
 
 
 def _captured(aug: SoftCP, seed: Tensor, batch: Batch) -> _Graph:
-    """Runs once, so that libraries load and kernels are compiled, then captures."""
     own: Batch = tuple(x if x is None else x.detach().clone(memory_format=torch.contiguous_format) for x in batch)
     with torch.no_grad(), torch.cuda.device(seed.device):
-        beside = torch.cuda.Stream()
-        beside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(beside):
-            drawn_there(aug, seed, own)
-        torch.cuda.current_stream().wait_stream(beside)
-        graph = torch.cuda.CUDAGraph()
-        # Other threads, such as those that pin memory for a DataLoader, may go on.
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            out = drawn_there(aug, seed, own)
+        graph, out = capture(lambda: drawn_there(aug, seed, own))
     return _Graph(graph, seed, own, out)
+
+
+def capture(call: Callable[[], Result]) -> tuple[torch.cuda.CUDAGraph, Result]:
+    """Runs a call once, so that libraries load and kernels are compiled, then captures it on the current device.
+
+    Args:
+        call: reads no value, and works on tensors that stay where they are.
+
+    Returns:
+        the graph, and what the captured call returned: memory that each replay writes again.
+    """
+    beside = torch.cuda.Stream()
+    beside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(beside):
+        call()
+    torch.cuda.current_stream().wait_stream(beside)
+    graph = torch.cuda.CUDAGraph()
+    # Other threads, such as those that pin memory for a DataLoader, may go on.
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        out = call()
+    return graph, out
 
 
 def drawn_there(aug: SoftCP, seed: Tensor, batch: Batch) -> SoftCPOutput:
