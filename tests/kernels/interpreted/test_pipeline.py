@@ -55,7 +55,7 @@ def test_eager(settings):
         assert_same(run(), expected, close=1e-6 if "2-D" in settings else 1e-5)
 
 
-@pytest.mark.parametrize("shape", [(20, 37), (5, 8, 17)])
+@pytest.mark.parametrize("shape", [(18, 20), (3, 6, 9)])
 def test_whole_images_are_transformed_in_the_same_way(shape):
     image, mask, region = phantoms.batch(5, shape, channels=2)
     aug = SoftCP(p=0.7, k_dilate=3, background_transform={}, image_transform={"p_crop": 0.4, "blur_sigma_px": (0.3, 2)})
@@ -67,7 +67,7 @@ def test_whole_images_are_transformed_in_the_same_way(shape):
 
 
 @pytest.mark.parametrize("bounds", [{}, {"min_visible": 0.6, "max_lesion_overlap": 3}, {"placement": "in_place"}])
-@pytest.mark.parametrize("shape", [(20, 37), (5, 8, 34)])
+@pytest.mark.parametrize("shape", [(20, 37), (3, 6, 34)])
 def test_without_gradients_only_what_counts_is_computed(shape, bounds):
     """A lesion that is blurred, turned and moved, in frames whose lines are no whole number of words."""
     image, mask, region = phantoms.batch(5, shape, channels=2)
