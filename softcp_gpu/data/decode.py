@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ _MODES_8_BIT = MappingProxyType(
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_PLANES, _TIFF_SAMPLE_FORMAT = 258, 262, 284, 339
 _SEPARATE, _UNSIGNED = 2, 1
 _MANY = 100
+_PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 _PLAIN_PNG = ((8, 0), (8, 2))  # bit depth and colour type: grey and RGB of bytes, which most files are
 
 
@@ -48,6 +50,8 @@ def decode(path: Path) -> Raster:
     Raises:
         DataError: as for `read_image`, apart from transparency.
     """
+    if (samples := _quickly(path)) is not None:
+        return _split(samples, None, 8, lossy=False)
     with opened(path) as image:
         bits = _checked_bits(path, image)
         if image.format == "PNG":
@@ -75,6 +79,25 @@ def _split(samples: np.ndarray, index: np.ndarray | None, bits: int, *, lossy: b
     colours = samples.shape[2] - (samples.shape[2] in (2, 4))
     alpha = samples[:, :, colours] if colours < samples.shape[2] else None
     return Raster(samples[:, :, :colours], alpha, index, bits, lossy)
+
+
+def _quickly(path: Path) -> np.ndarray | None:
+    """The pixels of a plain PNG, whose header takes Pillow a quarter of the time; None leaves all else to Pillow."""
+    try:
+        check_plain(path)
+        with path.open("rb") as file:
+            start, width, height, *kind = struct.unpack(">16sII2B", file.read(26))
+            if start != _PNG_START or tuple(kind) not in _PLAIN_PNG or width * height > (Image.MAX_IMAGE_PIXELS or 0):
+                return None
+            file.seek(33)
+            while (chunk := file.read(8))[4:] != b"IDAT":  # what says that more images follow comes before the pixels
+                if len(chunk) < 8 or chunk[4:] == b"acTL":
+                    return None
+                file.seek(int.from_bytes(chunk[:4], "big") + 4, 1)
+        pixels = np.asarray(rust_io.read_image_png_u8(str(path), "rgb" if kind[1] else "mono"))
+        return pixels if pixels.shape[:2] == (height, width) else None
+    except Exception:  # whatever it is, it is told better there
+        return None
 
 
 def _plain_png(path: Path, image: Image.Image) -> np.ndarray:

@@ -7,12 +7,16 @@ multiply-xorshift for noise fields, where speed counts.
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from softcp_gpu import kernels
 from softcp_gpu.kernels import draw_operators
+
+Numbers = TypeVar("Numbers", Tensor, np.ndarray)
 
 
 def _signed(value: int, bits: int) -> int:
@@ -25,13 +29,13 @@ _MIX64 = (_signed(0xBF58476D1CE4E5B9, 64), _signed(0x94D049BB133111EB, 64))
 _MIX32 = (_signed(0x7FEB352D, 32), _signed(0x846CA68B, 32))
 
 
-def _shift64(x: Tensor, bits: int) -> Tensor:
+def _shift64(x: Numbers, bits: int) -> Numbers:
     """Logical right shift (torch's is arithmetic)."""
     return (x >> bits) & ((1 << (64 - bits)) - 1)
 
 
-def hash64(seed: Tensor, counter: Tensor) -> Tensor:
-    """64 mixed bits for each (seed, counter), broadcast together; int64 in, int64 out."""
+def hash64(seed: Numbers, counter: Numbers) -> Numbers:
+    """64 mixed bits for each (seed, counter), broadcast together; int64 in, int64 out. Tensors, or arrays of NumPy."""
     z = seed + (counter + 1) * _GOLDEN
     z = (z ^ _shift64(z, 30)) * _MIX64[0]
     z = (z ^ _shift64(z, 27)) * _MIX64[1]

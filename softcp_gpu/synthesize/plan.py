@@ -9,7 +9,6 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from softcp_gpu.data import Case, DataError, Layout, Problem, Split, make_split
@@ -180,4 +179,4 @@ def _order(seed: int, number: int, count: int) -> list[int]:
 
 def _keys(seed: int, number: int, count: int) -> Tensor:
     """What an order is sorted by, no two alike; its numbers lie beyond those of samples and tries."""
-    return sample_seeds(int(sample_seeds(seed, [(1 << 40) + number])), torch.arange(count))
+    return sample_seeds(int(sample_seeds(seed, [(1 << 40) + number])), range(count))
