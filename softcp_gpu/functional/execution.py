@@ -124,7 +124,18 @@ def where_active(active: Tensor, x: Tensor, fn: Callable[[Tensor, Callable[[Tens
     # One after the other: vectorised and single values of exp, log, pow may differ in the last bit, so a sample would
     # depend on where in the batch it is.
     parts = [fn(x[i : i + 1], _row(i)) if on else x[i : i + 1] for i, on in enumerate(flags)]
-    return torch.cat(parts) if len(parts) > 1 else parts[0]
+    return joined(parts)
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """Samples, or batches, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    if torch.is_grad_enabled() and any(part.requires_grad for part in parts):
+        return torch.cat([*parts])
+    first = parts[0]
+    out = empty((sum(len(part) for part in parts), *first.shape[1:]), first.dtype, first.device)
+    return torch.cat([*parts], out=out)
 
 
 def _row(i: int) -> Callable[[Tensor], Tensor]:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from softcp_gpu.functional.execution import constants, without_autocast
+from softcp_gpu.functional.execution import constants, may_read_values, without_autocast
 
 # torch gathers no unsigned integers but bytes; the same bits under another name will do.
 _GATHERED = MappingProxyType({torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: torch.int64})
@@ -165,26 +165,52 @@ def _sample_linear(x: Tensor, matrix: Tensor, origin: Tensor | None, size: tuple
 
 
 def _sample_nearest(x: Tensor, matrix: Tensor, origin: Tensor | None, size: tuple[int, ...]) -> Tensor:
+    if x.dtype in _GATHERED:
+        return _sample_nearest(x.view(_GATHERED[x.dtype]), matrix, origin, size).view(x.dtype)
+    affine = inverse(x, matrix)
+    if len(x) == 1 and may_read_values(x) and _keeps_axes(affine):
+        return _sample_lines(x, affine, origin, size)
     # Indices, so that labels of any type stay what they are, and a scan is read where it is looked at.
     index = torch.zeros((1,) * (len(size) + 1), dtype=torch.int64, device=x.device)
     inside = torch.ones_like(index, dtype=torch.bool)
-    for line, length in zip(_coordinates(inverse(x, matrix), origin, size), x.shape[2:], strict=True):
+    for line, length in zip(_coordinates(affine, origin, size), x.shape[2:], strict=True):
         place = line.round().to(torch.int64)
         inside = inside & (place >= 0) & (place < length)
         index = index * length + place.clamp(0, length - 1)
     flat = index.flatten(1)[:, None].expand(-1, x.shape[1], -1)
-    bits = x.view(_GATHERED[x.dtype]) if x.dtype in _GATHERED else x
-    found = bits.flatten(2).gather(2, flat).unflatten(2, size).masked_fill(~inside[:, None], 0)
-    return found.view(x.dtype) if x.dtype in _GATHERED else found
+    return x.flatten(2).gather(2, flat).unflatten(2, size).masked_fill(~inside[:, None], 0)
 
 
-def _coordinates(affine: Tensor, origin: Tensor | None, size: tuple[int, ...]) -> list[Tensor]:
-    """Where each pixel of a window comes from, by (B, n, n + 1) in its dtype: n tensors (B, *size)."""
+def _keeps_axes(affine: Tensor) -> bool:
+    """Whether nothing turns: each axis of the output is one of the input, as after a crop."""
+    linear = affine[:, :, :-1]
+    return torch.equal(linear, torch.diag_embed(linear.diagonal(dim1=1, dim2=2)))
+
+
+def _sample_lines(x: Tensor, affine: Tensor, origin: Tensor | None, size: tuple[int, ...]) -> Tensor:
+    """`_sample_nearest` of one sample that keeps its axes: whole lines are picked, axis by axis."""
+    lines = [line.flatten() for line in _coordinates(affine, origin, size, crossed=False)]
+    for axis, line in enumerate(lines, 2):
+        place, last = line.round().to(torch.int64), x.shape[axis] - 1
+        kept = place.clamp(0, last)
+        x = x.index_select(axis, kept)
+        if not torch.equal(place, kept):
+            x = x.masked_fill((place != kept).view(-1, *(1,) * (x.ndim - 1 - axis)), 0)
+    return x
+
+
+def _coordinates(affine: Tensor, origin: Tensor | None, size: tuple[int, ...], *, crossed: bool = True) -> list[Tensor]:
+    """Where each pixel of a window comes from, by (B, n, n + 1) in its dtype: n tensors (B, *size).
+
+    Not `crossed`: if axes are kept, lines along each alone.
+    """
     axes = len(size)
     lines = []
     for a in range(axes):
         line = affine[:, a, -1].view(-1, *(1,) * axes)
         for b, length in enumerate(size):
+            if not crossed and a != b:
+                continue
             # Counted from the frame's corner, so that a pixel gets the same value in whatever window it is computed.
             along = torch.arange(length, dtype=affine.dtype, device=affine.device)[None]
             along = along if origin is None else along + origin[:, b, None]

@@ -44,12 +44,10 @@ def gamma(image: Tensor, gamma: Tensor, low: Tensor, high: Tensor) -> Tensor:
         [-100.0, -50.0, 100.0]
     """
     width = high - low
-    safe = torch.where(width > 0, width, 1)
-    unit = (image - low) / safe
-    inside = (unit > 0) & (unit <= 1) & (width > 0)
-    # The least value stays it; 0**gamma would have an infinite gradient, also where it is not taken.
-    power = torch.where(inside, unit, 1) ** _column(gamma, image)
-    return torch.where(inside, low + width * power, image)
+    # Without a range all is 0. The least value stays it; 0**gamma would have an infinite gradient, even if not taken.
+    unit = (image - low) / torch.where(width > 0, width, torch.inf)
+    base = unit.clamp(torch.finfo(unit.dtype).tiny, 1)
+    return torch.where(base == unit, low + width * base ** _column(gamma, image), image)
 
 
 def gaussian_noise(

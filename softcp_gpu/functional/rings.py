@@ -41,19 +41,25 @@ def ring_count(mask: Tensor, k_erode: Tensor, erode_max: int, k_max: int, footpr
     if isinstance(footprint, Tensor):
         return _ring_count_pooled(mask, k_erode, erode_max, k_max, footprint)
     bits, steps = pack_samples(mask[:, 0]), k_erode
+    if erode_max and execution.may_read_values(bits) and bool((k_erode == erode_max).all()):
+        level = _count(BitGrid(_eroded(bits, erode_max, footprint), k_max, footprint), k_max, len(mask))
+        if bool((level.flatten(1).amax(1) > k_max).all()):  # each has a core
+            return Rings(level, steps, torch.ones_like(steps, dtype=torch.bool))
     if erode_max:
         bits, steps = _erode(bits, k_erode, erode_max, footprint)
     return Rings(_count(BitGrid(bits, k_max, footprint), k_max, len(mask)), steps, steps == k_erode)
 
 
+def _eroded(bits: Tensor, steps: int, footprint: str) -> Tensor:
+    """Packed masks after so many steps of erosion, whatever is left."""
+    rest = BitGrid(~bits, steps, footprint)  # a symmetric footprint erodes a mask as it dilates the rest
+    for _ in range(steps):
+        rest.grow()
+    return ~rest.pixels(rest.now.body)
+
+
 def _erode(bits: Tensor, k_erode: Tensor, erode_max: int, footprint: str) -> tuple[Tensor, Tensor]:
     """Packed masks eroded, and the steps that each sample took, (B,) int64."""
-    if execution.may_read_values(bits) and bool((k_erode == erode_max).all()):
-        rest = BitGrid(~bits, erode_max, footprint)  # a symmetric footprint erodes a mask as it dilates the rest
-        for _ in range(erode_max):
-            rest.grow()
-        if not bool(rest.full_samples()[: len(k_erode)].any()):
-            return ~rest.pixels(rest.now.body), k_erode
     rest, steps = BitGrid(~bits, erode_max, footprint), torch.zeros_like(k_erode)
     for i in range(1, erode_max + 1):
         before = rest.now.body.clone()

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from softcp_gpu.functional import fused_image
-from softcp_gpu.functional.execution import where_active, work_dtype
+from softcp_gpu.functional.execution import may_read_values, where_active, work_dtype
 from softcp_gpu.functional.geometry import about, compose, crop_matrix, rigid_matrix, scaling, warp
-from softcp_gpu.functional.intensity import apply_intensity, value_range
+from softcp_gpu.functional.intensity import apply_intensity, is_active, value_range
 from softcp_gpu.functional.windows import bounding_box
-from softcp_gpu.types import ImageParams, IntensityParams, ObjectParams, RigidParams
+from softcp_gpu.types import ImageParams, IntensityParams, ObjectParams, RigidParams, map_params
 
 
 def object_matrix(
@@ -90,8 +90,16 @@ def transform_image(image: Tensor, params: ImageParams, radius: int, seed: Tenso
     """
     if fused_image.resizes(image, params):
         return fused_image.transform_image(image.to(work_dtype(image)), params, radius, seed, stream).to(image.dtype)
-    x = crop_and_resize(image.to(work_dtype(image)), params, "linear")
-    return transform_intensity(x, x, params.intensity, radius, seed, stream, frame_index(x)).to(image.dtype)
+
+    def transformed(t: Tensor, rows: Callable[[Tensor], Tensor]) -> Tensor:
+        draws = map_params(params, rows)
+        x = crop_and_resize(t.to(work_dtype(t)), draws, "linear")
+        return transform_intensity(x, x, draws.intensity, radius, rows(seed), stream, frame_index(x)).to(t.dtype)
+
+    if not may_read_values(image):
+        return transformed(image, lambda t: t)
+    # All that is done to a sample while it is in the cache.
+    return where_active((params.crop_size != 1).any(1) | is_active(params.intensity), image, transformed)
 
 
 def transform_object(
