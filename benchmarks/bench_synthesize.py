@@ -1,10 +1,11 @@
-"""Offline synthesis on the CPU: samples on disk per second, beside reading and writing alone and an OpenCV script.
+"""Offline synthesis: samples on disk per second, beside reading and writing alone and an OpenCV script.
 
     python -m benchmarks.bench_synthesize OUT.json
 
 Every figure is seconds per sample. "run": all of it, from its start to its end; "steady state": without the first
 quarter of the samples, and so without looking at the data set and starting workers; "CPU time": of one process,
-likewise, which other programs on the machine disturb least. The programs take turns, round after round.
+likewise, which other programs on the machine disturb least. The programs take turns, round after round. `--device cuda`
+lets ours compute there.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from benchmarks import common, offline, schema
 
 
 def measure(
-    kind: offline.Kind, folder: Path, cases: int, count: int, workers: int, rounds: int
+    kind: offline.Kind, folder: Path, cases: int, count: int, workers: int, rounds: int, device: str
 ) -> list[dict[str, Any]]:
     """The lines of one data set: three groups of three programs."""
     data = folder / "data"
@@ -38,24 +39,24 @@ def measure(
     )
     for number in range(rounds):
         for turn, who in enumerate(offline.PROGRAMS):
-            many = offline.timed_alone(who, data, folder / f"out_{number}_{turn}", count, workers)
-            one = offline.timed_alone(who, data, folder / f"alone_{number}_{turn}", alone, 1)
+            many = offline.timed_alone(who, data, folder / f"out_{number}_{turn}", count, workers, device)
+            one = offline.timed_alone(who, data, folder / f"alone_{number}_{turn}", alone, 1, device)
             for group, seconds in zip(groups, (many.run, many.steady, one.cpu), strict=True):
                 taken[group, who].append(seconds)
     return [common.entry(group, who, taken[group, who]) for group in groups for who in offline.PROGRAMS]
 
 
-def run(kinds: list[offline.Kind], cases: int, count: int, workers: int, rounds: int) -> dict[str, Any]:
+def run(kinds: list[offline.Kind], cases: int, count: int, workers: int, rounds: int, device: str) -> dict[str, Any]:
     """A results file."""
     torch.set_num_threads(1)  # as in the processes that are timed
     entries = []
     for kind in kinds:
         with tempfile.TemporaryDirectory() as folder:
-            entries += [shown(line) for line in measure(kind, Path(folder), cases, count, workers, rounds)]
+            entries += [shown(line) for line in measure(kind, Path(folder), cases, count, workers, rounds, device)]
     return schema.check(
         {
             "schema": schema.SCHEMA,
-            "machine": common.machine(),
+            "machine": common.machine(device),
             "date": datetime.date.today().isoformat(),
             "commit": common.commit(),
             "entries": entries,
@@ -79,9 +80,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", type=int, nargs="+", default=[256, 512], help="of the images")
+    parser.add_argument("--device", default="cpu", help="of ours: cpu or cuda")
     chosen = parser.parse_args(arguments)
     kinds = [kind for kind in offline.KINDS if kind.size in chosen.size]
-    results = run(kinds, chosen.cases, chosen.count, chosen.workers, chosen.rounds)
+    results = run(kinds, chosen.cases, chosen.count, chosen.workers, chosen.rounds, chosen.device)
     chosen.out.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
 
 

@@ -1,8 +1,8 @@
 """Offline synthesis as three programs do it: ours, a plain OpenCV script, and one that only reads and writes.
 
-    python -m benchmarks.offline WHO DATA OUT COUNT WORKERS
+    python -m benchmarks.offline WHO DATA OUT COUNT WORKERS DEVICE
 
-prints how long one run takes: `Taken` as JSON.
+prints how long one run takes: `Taken` as JSON. The device is that of ours alone; the others compute nothing there.
 """
 
 from __future__ import annotations
@@ -71,19 +71,19 @@ def write_set(folder: Path, kind: Kind, count: int) -> None:
         write_mask(target, encoded)
 
 
-Program = Callable[[Path, Path, int, int, Callable[[], None]], None]
-"""From (data, out, number of samples, workers, what to call after each sample) to files; all of them, or it raises."""
+Program = Callable[[Path, Path, int, int, str, Callable[[], None]], None]
+"""From (data, out, number of samples, workers, device, what to call after each sample) to files; all, or it raises."""
 
 
-def ours(data: Path, out: Path, count: int, workers: int, tick: Callable[[], None]) -> None:
+def ours(data: Path, out: Path, count: int, workers: int, device: str, tick: Callable[[], None]) -> None:
     """The whole run, with what it does before the first sample: it looks at every file and hashes it."""
     found = synthesize(
-        data, out, count=count, split="all", device="cpu", workers=workers, on_sample=lambda summary, record: tick()
+        data, out, count=count, split="all", device=device, workers=workers, on_sample=lambda summary, record: tick()
     )
     _check(found.written, count)
 
 
-def ceiling(data: Path, out: Path, count: int, workers: int, tick: Callable[[], None]) -> None:
+def ceiling(data: Path, out: Path, count: int, workers: int, device: str, tick: Callable[[], None]) -> None:
     """The same run on the same workers, but what is written is the background: no draws, no augmentation, no counts."""
     job = Ceiling(**vars(prepare(data, out, Settings(count=count, split="all", device="cpu")).job))
     out.mkdir()
@@ -97,7 +97,7 @@ def ceiling(data: Path, out: Path, count: int, workers: int, tick: Callable[[], 
     _check(done, count)
 
 
-def script(data: Path, out: Path, count: int, workers: int, tick: Callable[[], None]) -> None:
+def script(data: Path, out: Path, count: int, workers: int, device: str, tick: Callable[[], None]) -> None:
     """See `opencv_script`."""
     done = 0
     for made in opencv_script.run(data, out, count, workers):
@@ -150,7 +150,7 @@ class Copier:
         }
 
 
-def timed(program: Program, data: Path, out: Path, count: int, workers: int) -> Taken:
+def timed(program: Program, data: Path, out: Path, count: int, workers: int, device: str) -> Taken:
     """One run in this process."""
     start, wall, cpu = time.perf_counter(), [], []
 
@@ -158,24 +158,24 @@ def timed(program: Program, data: Path, out: Path, count: int, workers: int) -> 
         wall.append(time.perf_counter())
         cpu.append(time.process_time())
 
-    program(data, out, count, workers, tick)
+    program(data, out, count, workers, device, tick)
     end, first = time.perf_counter(), count // 4
     rest = count - 1 - first
     return Taken((end - start) / count, (wall[-1] - wall[first]) / rest, (cpu[-1] - cpu[first]) / rest)
 
 
-def timed_alone(who: str, data: Path, out: Path, count: int, workers: int) -> Taken:
+def timed_alone(who: str, data: Path, out: Path, count: int, workers: int, device: str) -> Taken:
     """One run in a process of its own, so that each pays for starting its workers."""
-    command = [sys.executable, "-m", "benchmarks.offline", who, str(data), str(out), str(count), str(workers)]
+    command = [sys.executable, "-m", "benchmarks.offline", who, str(data), str(out), str(count), str(workers), device]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
     return Taken(**json.loads(done.stdout))
 
 
 def main(arguments: list[str]) -> None:
     """The command line."""
-    who, data, out, count, workers = arguments
+    who, data, out, count, workers, device = arguments
     torch.set_num_threads(1)  # as in the workers
-    print(json.dumps(timed(PROGRAMS[who], Path(data), Path(out), int(count), int(workers))._asdict()))
+    print(json.dumps(timed(PROGRAMS[who], Path(data), Path(out), int(count), int(workers), device)._asdict()))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def data(tmp_path):
 
 def run(who, data, out, count=COUNT, workers=1):
     ticks = []
-    offline.PROGRAMS[who](data, out, count, workers, lambda: ticks.append(who))
+    offline.PROGRAMS[who](data, out, count, workers, "cpu", lambda: ticks.append(who))
     assert len(ticks) == count
     return {part: sorted((out / part).iterdir()) for part in ("images", "masks")}
 

@@ -143,16 +143,17 @@ def _write_lossy(path: Path, mask: np.ndarray) -> None:
 def _lesion(path: Path | str, raster: Raster, values: np.ndarray) -> np.ndarray:
     if raster.lossy:
         return _cut(path, values)
-    found = np.flatnonzero(np.bincount(values.ravel()))
-    if not any(set(found.tolist()) <= {0, on} for on in _ON_VALUES):
-        raise DataError(path, "a mask of two values, 0 and 1 or 0 and 255 (16 bits: 65535)", _listed(found))
-    return values != 0
+    lesion, on = values != 0, int(values.max())
+    if on and (on not in _ON_VALUES or np.count_nonzero(values == on) < np.count_nonzero(lesion)):
+        expected = "a mask of two values, 0 and 1 or 0 and 255 (16 bits: 65535)"
+        raise DataError(path, expected, _listed(np.unique(values)))
+    return lesion
 
 
 def _single_values(path: Path | str, raster: Raster) -> np.ndarray:
     """Return (H, W): one number per pixel."""
     values = _without_alpha(path, raster)
-    grey = bool((values == values[:, :, :1]).all())
+    grey = values.shape[2] == 1 or bool((values == values[:, :, :1]).all())
     if raster.indices is not None and not (grey and np.isin(values, (0, 255)).all()):
         return raster.indices
     if not grey:

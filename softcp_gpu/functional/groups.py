@@ -15,24 +15,26 @@ Rows = slice | Tensor
 
 MOST = 16  # what calling an operation costs is spread over so many samples
 PIXELS = 1 << 22  # of the frames of a group: beyond that the calls cost little, and their tiles leave the cache
+LESIONS = 1 << 19  # pixels likewise: of more, what is computed on the way comes in fresh pages, which cost more than it
 _FRAME = 3  # axes at least of what holds frames
 
 
-def groups(apply: Sequence[bool], shape: Sequence[int], *, alone: bool) -> Iterator[Rows]:
+def groups(apply: Sequence[bool], shape: Sequence[int], lesion: int, *, alone: bool) -> Iterator[Rows]:
     """Rows of the samples that are computed together: those that p has drawn, and the others.
 
     Args:
         apply: of each sample, whether p has drawn it.
         shape: n lengths of the frame.
+        lesion: pixels of a source's label.
         alone: every sample by itself.
 
     Example:
-        >>> list(groups([True, True, False, True], (8, 8), alone=False))
+        >>> list(groups([True, True, False, True], (8, 8), 9, alone=False))
         [tensor([0, 1, 3]), slice(2, 3, None)]
-        >>> list(groups([True, False, True], (8, 8), alone=True))
+        >>> list(groups([True, False, True], (8, 8), 9, alone=True))
         [slice(0, 1, None), slice(2, 3, None), slice(1, 2, None)]
     """
-    most = 1 if alone else max(1, min(MOST, PIXELS // math.prod(shape)))
+    most = 1 if alone else max(1, min(MOST, PIXELS // math.prod(shape), LESIONS // max(lesion, 1)))
     for drawn in (True, False):
         numbers = [i for i, on in enumerate(apply) if on == drawn]
         for k in range(0, len(numbers), most):

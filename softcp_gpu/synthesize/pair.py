@@ -202,8 +202,9 @@ def _tensors(sample: Sample) -> tuple[Tensor, Tensor]:
     image = torch.from_numpy(np.moveaxis(sample.image, -1, 0).astype(exact, order="C"))[None]
     labels = sample.labels
     if labels is None:
-        others = np.uint8(0) if sample.region is None else sample.region * np.uint8(REGION)
-        labels = np.where(sample.lesion, np.uint8(LESION), others)
+        labels = sample.lesion * np.uint8(LESION)
+        if sample.region is not None:
+            labels[sample.region & ~sample.lesion] = REGION
     narrow = np.uint8 if labels.max(initial=0) < 256 else np.int32
     return image, torch.from_numpy(labels.astype(narrow, copy=False))[None, None]
 

@@ -132,7 +132,8 @@ def label_pixels(lesion: np.ndarray, region: np.ndarray | None, ids: np.ndarray 
         {'0': 1, '1': 1}
     """
     if ids is None:  # counted without the sorting that class ids take
-        of_lesion, of_region = int(lesion.sum()), 0 if region is None else int((region > lesion).sum())
+        of_lesion = int(np.count_nonzero(lesion))
+        of_region = 0 if region is None else int(np.count_nonzero(region > lesion))
         counts = {0: lesion.size - of_lesion - of_region, LESION: of_lesion, REGION: of_region}
         return {str(value): count for value, count in counts.items() if count}
     values, numbers = np.unique(ids, return_counts=True)
@@ -163,7 +164,7 @@ def lesion_facts(
     Returns:
         `classes`, `pixels`, `mm` (area or volume in mm^n, or None), `center` (share of the frame along each axis).
     """
-    pixels = int(part.sum())
+    pixels = int(np.count_nonzero(part))
     middle = [float(line.mean()) + side.start + 0.5 for line, side in zip(np.nonzero(part), box, strict=True)]
     return {
         "classes": [1] if ids is None else sorted(ids_in(ids[tuple(box)][part])),
