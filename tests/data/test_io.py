@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from softcp_gpu.data import (
     DataError,
@@ -216,6 +217,20 @@ class TestBrokenFiles:
     def test_a_missing_file_and_a_folder_are_refused(self, tmp_path):
         assert "No such file" in error_of(read_image, tmp_path / "a.png")
         error_of(read_image, tmp_path)
+
+    def test_an_animation_is_refused_although_its_first_image_is_plain(self, tmp_path):
+        path = tmp_path / "a.png"
+        frames = [Image.fromarray(np.full((4, 5), value, np.uint8)) for value in (0, 9)]
+        frames[0].save(path, save_all=True, append_images=frames[1:])
+        assert path.read_bytes()[24:26] == bytes((8, 0))
+        assert "a stack of 2" in error_of(read_image, path)
+
+    def test_chunks_before_the_pixels_change_nothing(self, tmp_path, photo):
+        path = tmp_path / "a.png"
+        told = PngInfo()
+        told.add_text("Software", "a scanner")
+        Image.fromarray(photo).save(path, pnginfo=told, dpi=(72, 72))
+        assert np.array_equal(read_image(path), photo)
 
     @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
     @pytest.mark.parametrize("limit", [599, 200])  # a warning and an error of Pillow's

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from softcp_gpu import SoftCP, Status, phantoms
-from softcp_gpu.functional import about, compose, gaussian_blur, rigid_matrix, soft_mask, soft_paste, warp
+from softcp_gpu.functional import about, compose, gaussian_blur, groups, rigid_matrix, soft_mask, soft_paste, warp
 from softcp_gpu.functional.blend import BLENDS
 from softcp_gpu.sampling import sample_seeds
 
@@ -50,6 +50,17 @@ def boxes(count, shape, size):
     for i in range(count):
         mask[(i, 0, *(slice(length // 3, length // 3 + s) for length, s in zip(shape, size(i), strict=True)))] = 1
     return mask
+
+
+@pytest.mark.parametrize("settings", [{}, EVERYTHING], ids=["default", "everything"])
+def test_how_many_samples_are_computed_together_changes_nothing(batch, settings, monkeypatch):
+    aug = SoftCP(**{"p": 1.0, **settings})
+    params = aug.draw(sample_seeds(2, range(16)), tuple(batch[0].shape[2:]), own_source=False)
+    together = aug.augment(*batch, params=params)
+    monkeypatch.setattr(groups, "LESIONS", 100)
+    apart = aug.augment(*batch, params=params)
+    for one, other in zip(together[:3], apart[:3], strict=True):
+        assert torch.equal(one, other)
 
 
 def seeded(seed=5):
