@@ -21,7 +21,10 @@ fail() {
     exit "$1"
 }
 
-[ -z "$AGAIN" ] || AGAIN=$(cd "$AGAIN" && pwd) || fail 2 "no earlier run in $AGAIN"
+if [ -n "$AGAIN" ]; then
+    [ -d "$AGAIN" ] || fail 2 "no earlier run in $AGAIN"
+    AGAIN=$(cd "$AGAIN" && pwd)
+fi
 [ $# -eq 1 ] || fail 2 "expected one folder for the results: benchmarks/gpu_suite.sh OUT"
 mkdir -p "$1" || fail 2 "cannot write to $1"
 out=$(cd "$1" && pwd)
