@@ -124,11 +124,11 @@ def where_active(active: Tensor, x: Tensor, fn: Callable[[Tensor, Callable[[Tens
     # One after the other: vectorised and single values of exp, log, pow may differ in the last bit, so a sample would
     # depend on where in the batch it is.
     parts = [fn(x[i : i + 1], _row(i)) if on else x[i : i + 1] for i, on in enumerate(flags)]
-    return joined(parts)
+    return _joined(parts)
 
 
-def joined(parts: Sequence[Tensor]) -> Tensor:
-    """Samples, or batches, one after the other."""
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    """Samples one after the other, in memory of `empty` where no gradient is asked for."""
     if len(parts) == 1:
         return parts[0]
     if torch.is_grad_enabled() and any(part.requires_grad for part in parts):

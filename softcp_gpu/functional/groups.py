@@ -25,7 +25,7 @@ def groups(apply: Sequence[bool], shape: Sequence[int], lesion: int, *, alone: b
     Args:
         apply: of each sample, whether p has drawn it.
         shape: n lengths of the frame.
-        lesion: pixels of a source's label.
+        lesion: its pixels in a source, about.
         alone: every sample by itself.
 
     Example:

@@ -59,8 +59,9 @@ def soft_cp(
         # Together, so that what calling an operation costs is shared; a sample gets the same bits in every company.
         joined = Joined(len(image))
         alone = _sums(config) or whole.physical.mm is not None
-        labelled = 64 * int((source_mask[..., ::8, ::8] != 0).sum()) // max(1, len(source_mask))  # about
-        for rows in groups(params.apply.tolist(), tuple(image.shape[2:]), labelled, alone=alone):
+        found = lesion_of(source_mask[..., ::8, ::8], config.lesion_labels)  # enough to tell large ones
+        lesion = 64 * int(found.sum()) // max(1, len(found))
+        for rows in groups(params.apply.tolist(), tuple(image.shape[2:]), lesion, alone=alone):
             x, few = whole.rows(rows, rows_of(source[rows].tolist())), params.rows(rows)
             joined.add(rows, _augment(x, few, _config_of(config, x.physical, few)))
         return joined.output(params)

@@ -89,7 +89,7 @@ def take_window(
     if execution.may_read_values(x) and x.shape[0] and outside == "zero":
         if size == tuple(x.shape[2:]) and not bool(origin.any()):
             return x
-        parts = [_slice_window(part, first, size) for part, first in zip(x.split(1), origin.tolist(), strict=True)]
+        parts = [_slice_window(x, i, first, size) for i, first in enumerate(origin.tolist())]
         return torch.cat(parts) if len(parts) > 1 else parts[0]
     if outside == "zero" and kernels.run_on(x) and not x.requires_grad:
         return lesion_operators.window(x, origin, size)
@@ -104,13 +104,11 @@ def take_tile(x: Tensor, corner: Tensor, tile: tuple[int, ...]) -> Tensor:
     return x if tile == tuple(x.shape[2:]) else take_window(x, corner, tile)
 
 
-def _slice_window(x: Tensor, origin: list[int], size: tuple[int, ...]) -> Tensor:
-    """`take_window` of a batch of one, without a gather."""
-    part = x
-    frame, strides = x.shape[2:], x.stride()
-    if all(0 <= first <= whole - length for first, length, whole in zip(origin, size, frame, strict=True)):
-        start = sum(step * by for step, by in zip(origin, strides[2:], strict=True))
-        return x.as_strided((1, x.shape[1], *size), strides, x.storage_offset() + start)
+def _slice_window(x: Tensor, row: int, origin: list[int], size: tuple[int, ...]) -> Tensor:
+    """`take_window` of one sample, (1, C, *size), without a gather."""
+    if all(0 <= first <= whole - length for first, length, whole in zip(origin, size, x.shape[2:], strict=True)):
+        return _view(x, row, origin, size)
+    part = x[row : row + 1]
     pad: list[int] = []
     for axis, (first, length) in enumerate(zip(origin, size, strict=True), 2):
         start, stop = min(max(0, first), x.shape[axis]), max(0, min(x.shape[axis], first + length))
@@ -119,6 +117,13 @@ def _slice_window(x: Tensor, origin: list[int], size: tuple[int, ...]) -> Tensor
         before = min(length - inside, max(0, -first))
         pad = [before, length - inside - before, *pad]
     return F.pad(part, pad) if any(pad) else part
+
+
+def _view(x: Tensor, row: int, origin: list[int], size: tuple[int, ...]) -> Tensor:
+    """A window of one sample that lies inside its frame, (1, C, *size), in one step where axis by axis takes five."""
+    first = zip((row, 0, *origin), x.stride(), strict=True)
+    start = x.storage_offset() + sum(number * stride for number, stride in first)
+    return x.as_strided((1, x.shape[1], *size), x.stride(), start)
 
 
 def place_window(window: Tensor, origin: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -140,11 +145,9 @@ def place_window(window: Tensor, origin: Tensor, shape: tuple[int, ...]) -> Tens
 
 def write_windows(frame: Tensor, window: Tensor, origin: Tensor) -> None:
     """Where values may be read: writes each sample's window (C, *size) at `origin` (B, n) into its frame."""
-    strides, size, start = frame.stride(), window.shape[1:], frame.storage_offset()
-    for corner, part in zip(origin.tolist(), window.unbind(), strict=True):
-        first = start + sum(step * by for step, by in zip(corner, strides[2:], strict=True))
-        frame.as_strided(size, strides[1:], first).copy_(part)  # in one step, where axis by axis takes five
-        start += strides[0]
+    size = tuple(window.shape[2:])
+    for i, (corner, part) in enumerate(zip(origin.tolist(), window.split(1), strict=True)):
+        _view(frame, i, corner, size).copy_(part)
 
 
 def put_window(x: Tensor, window: Tensor, origin: Tensor) -> Tensor:
