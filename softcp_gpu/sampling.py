@@ -8,68 +8,28 @@ of the others.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import IntEnum
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from softcp_gpu import checks
+from softcp_gpu.functional import fused_draws
 from softcp_gpu.functional.counter_rng import hash64, uniform, uniforms
 from softcp_gpu.functional.execution import constants
+from softcp_gpu.functional.ranges import (
+    CANDIDATES,
+    INTENSITY_OPS,
+    RIGID_OPS,
+    SLOTS,
+    ImageRanges,
+    ObjectRanges,
+    PasteRanges,
+    Range,
+    Stream,
+)
 from softcp_gpu.functional.table import auto_k_dilate
 from softcp_gpu.types import ImageParams, IntensityParams, ObjectParams, PasteParams, RigidParams
-
-CANDIDATES = 16
-RIGID_OPS = ("none", "flip", "rotation", "scaling", "panning")
-INTENSITY_OPS = ("none", "gamma", "noise", "blur")
-_SLOTS = 2
-
-Range = tuple[float, float]
-
-
-class _Stream(IntEnum):
-    APPLY, SOURCE, SOFTNESS, PLACE, RIGID_OP, RIGID, INTENSITY_OP, INTENSITY, CARVE = range(9)
-    BACKGROUND, IMAGE, BANK = 100, 200, 300
-
-
-class ObjectRanges(NamedTuple):
-    """What `ObjectTransform` draws from."""
-
-    rigid: tuple[str, ...]
-    intensity: tuple[str, ...]
-    rotation_deg: Range
-    scale: Range
-    shift: Range  # fraction of the frame
-    gamma: Range
-    noise_sigma: Range  # fraction of the image's range
-    blur_sigma_px: Range
-
-
-class ImageRanges(NamedTuple):
-    """What `ImageTransform` draws from, each with its own probability."""
-
-    p_crop: float
-    p_gamma: float
-    p_noise: float
-    p_blur: float
-    crop: Range  # fraction of the frame, each axis on its own
-    gamma: Range
-    noise_sigma: Range
-    blur_sigma_px: Range
-
-
-class PasteRanges(NamedTuple):
-    """What `SoftCP` draws from."""
-
-    p: float
-    alpha: Range
-    k_erode: tuple[int, int]
-    k_dilate: tuple[int, int] | None  # None: by alpha
-    object: ObjectRanges | None
-    background: ImageRanges | None
-    image: ImageRanges | None
 
 
 class SeedStream:
@@ -123,9 +83,11 @@ def draw_paste(seed: Tensor, ranges: PasteRanges, shape: tuple[int, ...], *, own
         shape: n frame lengths.
         own_source: sample i takes source i; else the batch is its own source, permuted so that none takes itself.
     """
+    if fused_draws.draws(seed):
+        return fused_draws.draw_paste(seed, ranges, shape, own_source=own_source)
     axes, batch = len(shape), seed.shape[0]
     apply, soft, place, carve_u = uniforms(
-        seed, (_Stream.APPLY, 1), (_Stream.SOFTNESS, 3), (_Stream.PLACE, CANDIDATES * axes + 1), (_Stream.CARVE, 1)
+        seed, (Stream.APPLY, 1), (Stream.SOFTNESS, 3), (Stream.PLACE, CANDIDATES * axes + 1), (Stream.CARVE, 1)
     )
     alpha = _between(soft[:, 0], ranges.alpha).to(torch.float32)
     k_dilate = auto_k_dilate(alpha) if ranges.k_dilate is None else _whole(soft[:, 1], ranges.k_dilate)
@@ -140,14 +102,14 @@ def draw_paste(seed: Tensor, ranges: PasteRanges, shape: tuple[int, ...], *, own
         rank_u=place[:, 0],
         carve_u=carve_u[:, 0],
         object=None if ranges.object is None else draw_object(seed, ranges.object, shape),
-        background=None if ranges.background is None else draw_image(seed, ranges.background, axes, _Stream.BACKGROUND),
-        image=None if ranges.image is None else draw_image(seed, ranges.image, axes, _Stream.IMAGE),
+        background=None if ranges.background is None else draw_image(seed, ranges.background, axes, Stream.BACKGROUND),
+        image=None if ranges.image is None else draw_image(seed, ranges.image, axes, Stream.IMAGE),
     )
 
 
 def draw_rank(seed: Tensor) -> Tensor:
     """The number in [0, 1) that picks from all legal places, (B,) float64."""
-    return uniform(seed, _Stream.PLACE, 1)[:, 0]
+    return uniform(seed, Stream.PLACE, 1)[:, 0]
 
 
 def draw_rows(seed: Tensor, rows: Tensor, size: Tensor) -> Tensor:
@@ -165,7 +127,7 @@ def draw_rows(seed: Tensor, rows: Tensor, size: Tensor) -> Tensor:
         >>> draw_rows(torch.tensor([1, 2]), torch.tensor([7, 7, 7]), torch.tensor([1, 2])).tolist()
         [7, 7]
     """
-    u = uniform(seed, _Stream.BANK, 2)
+    u = uniform(seed, Stream.BANK, 2)
     group = _whole(u[:, 0], (0, len(size) - 1))
     member = (u[:, 1] * size[group]).floor().to(torch.int64)
     return rows[(size.cumsum(0) - size)[group] + member]
@@ -177,12 +139,12 @@ def draw_object(seed: Tensor, ranges: ObjectRanges, shape: tuple[int, ...]) -> O
     turns = 1 if axes == 2 else 3
     rigid_u, u, op_u, value = uniforms(
         seed,
-        (_Stream.RIGID_OP, _SLOTS),
-        (_Stream.RIGID, _SLOTS * (2 + axes)),
-        (_Stream.INTENSITY_OP, _SLOTS),
-        (_Stream.INTENSITY, _SLOTS),  # at most one operation of a slot is on, so one number serves all
+        (Stream.RIGID_OP, SLOTS),
+        (Stream.RIGID, SLOTS * (2 + axes)),
+        (Stream.INTENSITY_OP, SLOTS),
+        (Stream.INTENSITY, SLOTS),  # at most one operation of a slot is on, so one number serves all
     )
-    rigid, op, u = _choose(rigid_u, ranges.rigid), _choose(op_u, ranges.intensity), u.reshape(batch, _SLOTS, 2 + axes)
+    rigid, op, u = _choose(rigid_u, ranges.rigid), _choose(op_u, ranges.intensity), u.reshape(batch, SLOTS, 2 + axes)
     axis, turn = torch.arange(axes, device=seed.device), torch.arange(turns, device=seed.device)
     flipped = rigid["flip"][..., None] & (_whole(u[..., 0], (0, axes - 1))[..., None] == axis)
     turned = rigid["rotation"][..., None] & (_whole(u[..., 0], (0, turns - 1))[..., None] == turn)
@@ -196,7 +158,7 @@ def draw_object(seed: Tensor, ranges: ObjectRanges, shape: tuple[int, ...]) -> O
     return ObjectParams(drawn, _intensity(value, value, value, ranges, op))
 
 
-def draw_image(seed: Tensor, ranges: ImageRanges, axes: int, stream: int = _Stream.IMAGE) -> ImageParams:
+def draw_image(seed: Tensor, ranges: ImageRanges, axes: int, stream: int = Stream.IMAGE) -> ImageParams:
     """Crop and intensities of each whole image."""
     drawn, value, box = uniforms(seed, (stream, 4), (stream + 1, 3), (stream + 2, 2 * axes))
     p = {"crop": ranges.p_crop, "gamma": ranges.p_gamma, "noise": ranges.p_noise, "blur": ranges.p_blur}
@@ -219,7 +181,7 @@ def _intensity(
 
 def _cycle(seed: Tensor) -> Tensor:
     """A random cyclic order of the batch: each sample is the source of exactly one other, and never of itself."""
-    order = hash64(seed, torch.full_like(seed, _Stream.SOURCE)).argsort()
+    order = hash64(seed, torch.full_like(seed, Stream.SOURCE)).argsort()
     return torch.empty_like(order).index_copy(0, order, order.roll(-1))
 
 

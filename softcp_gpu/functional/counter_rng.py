@@ -13,9 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from softcp_gpu import kernels
-from softcp_gpu.kernels import draw_operators
-
 Numbers = TypeVar("Numbers", Tensor, np.ndarray)
 
 
@@ -71,8 +68,6 @@ def uniforms(seed: Tensor, *streams: tuple[int, int]) -> tuple[Tensor, ...]:
     Returns:
         (B, count) float64 for each stream.
     """
-    if kernels.run_on(seed) and len(streams) <= draw_operators.MOST_STREAMS:
-        return draw_operators.uniforms(seed, streams)
     numbers = [torch.arange(stream << 32, (stream << 32) + count, device=seed.device) for stream, count in streams]
     counter = torch.cat(numbers)
     # Hashed twice: neighbouring seeds (1, 2, 3, ...) must not give shifted copies of one sequence.

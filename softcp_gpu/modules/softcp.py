@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from softcp_gpu import checks
 from softcp_gpu.functional.blend import BLENDS, Blend, auto_sigma_px
 from softcp_gpu.functional.pipeline import soft_cp
+from softcp_gpu.functional.ranges import PasteRanges
 from softcp_gpu.functional.table import auto_k_dilate
 from softcp_gpu.modules import inputs
 from softcp_gpu.modules.bank import LesionBank
 from softcp_gpu.modules.transforms import ImageTransform, ObjectTransform, as_transform, blur_radius
-from softcp_gpu.sampling import PasteRanges, SeedStream, draw_paste
+from softcp_gpu.sampling import SeedStream, draw_paste
 from softcp_gpu.types import Bounds, PasteConfig, PasteParams, SoftCPOutput
 
 

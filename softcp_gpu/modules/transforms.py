@@ -11,16 +11,9 @@ from torch import Tensor, nn
 from softcp_gpu import checks
 from softcp_gpu.functional.execution import without_autocast
 from softcp_gpu.functional.intensity import IMAGE_NOISE, OBJECT_NOISE, kernel_radius
+from softcp_gpu.functional.ranges import INTENSITY_OPS, RIGID_OPS, ImageRanges, ObjectRanges
 from softcp_gpu.functional.transforms import crop_and_resize, transform_image, transform_object
-from softcp_gpu.sampling import (
-    INTENSITY_OPS,
-    RIGID_OPS,
-    ImageRanges,
-    ObjectRanges,
-    SeedStream,
-    draw_image,
-    draw_object,
-)
+from softcp_gpu.sampling import SeedStream, draw_image, draw_object
 
 Ends = float | tuple[float, float]
 
