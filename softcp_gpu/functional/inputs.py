@@ -27,9 +27,9 @@ class Inputs(NamedTuple):
     mask: Tensor  # (B, 1, *spatial)
     region: Tensor | None  # (B, 1, *spatial) bool
     source_image: Tensor  # (N, C, *source) floating
-    source_mask: Tensor  # (B, 1, *source)
+    source_mask: Tensor  # (N, 1, *source)
     physical: Physical
-    source_rows: Tensor | None = None  # (B,) int64, rows of `source_image`; None: they are those of the samples
+    source_rows: Tensor | None = None  # (B,) int64, rows of the sources; None: they are those of the samples
 
     def rows(self, index: slice | Tensor, source: slice | Tensor) -> Inputs:
         """Some of the samples, with their sources."""
@@ -40,9 +40,14 @@ class Inputs(NamedTuple):
         )
 
     def with_sources(self, rows: Tensor) -> Inputs:
-        """The samples with their sources, whose images stay where they are until somebody asks for them."""
-        physical = self.physical.rows(slice(None), rows)
-        return self._replace(source_mask=picked(self.source_mask, rows), physical=physical, source_rows=rows)
+        """The samples with their sources, whose frames stay where they are until somebody asks for them."""
+        return self._replace(physical=self.physical.rows(slice(None), rows), source_rows=rows)
+
+    def with_masks(self) -> Inputs:
+        """With the mask of each sample's source, where it is not yet the sample's."""
+        if self.source_rows is None:
+            return self
+        return self._replace(source_mask=picked(self.source_mask, self.source_rows))
 
     def sources(self) -> Tensor:
         """The image of each sample's source, (B, C, *source)."""

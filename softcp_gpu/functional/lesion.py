@@ -81,7 +81,7 @@ def transformed_lesion(
             assert source_mm is not None  # or there would be nothing to resample
             assert mm is not None
             matrix = scaling(source_mm / mm)
-        most = _most(shape, labels)
+        most = most_of(shape, labels)
         canvas, home, whole = _canvas(labels, matrix, center, extent, most, config.longest_px or most)
         start, extent, _ = bounding_box(canvas != 0)
     window = _window(extent, tuple(canvas.shape[2:]), shape, config)
@@ -93,11 +93,16 @@ def _window(extent: Tensor, canvas: tuple[int, ...], shape: tuple[int, ...], con
     """Lengths of a window that holds the box of every lesion that may have a place."""
     if execution.may_read_values(extent):
         return tuple(max(1, length) for length in extent.amax(0).tolist())
+    return widest_window(canvas, shape, config)
+
+
+def widest_window(canvas: tuple[int, ...], shape: tuple[int, ...], config: PasteConfig) -> tuple[int, ...]:
+    """The same, whatever the lesions are."""
     inside = config.bounds.min_visible == 1.0 and isinstance(config.bounds.min_visible, float)
     return tuple(map(min, shape, canvas)) if inside else canvas
 
 
-def _most(shape: tuple[int, ...], labels: Tensor) -> tuple[int, ...]:
+def most_of(shape: tuple[int, ...], labels: Tensor) -> tuple[int, ...]:
     """The length along each axis above which a lesion has no place."""
     return tuple(max(2 * frame, length) for frame, length in zip(shape, labels.shape[2:], strict=True))
 
@@ -110,7 +115,7 @@ def _moved_by_kernels(labels: Tensor, rigid: RigidParams) -> bool:
 
 def _by_kernels(labels: Tensor, rigid: RigidParams, shape: tuple[int, ...], config: PasteConfig) -> Lesion:
     """The same lesion, without a canvas in memory; no gradient flows."""
-    most = _most(shape, labels)
+    most = most_of(shape, labels)
     canvas = config.longest_px or most
     noted = lesion_operators.noted(labels)
     motion = lesion_operators.motion(noted, rigid, labels.shape[2:], canvas, most)

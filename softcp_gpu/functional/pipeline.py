@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from softcp_gpu.functional import execution, fused_places
+from softcp_gpu.functional import execution, fused_paste, fused_places
 from softcp_gpu.functional.blend import blend_at_once, blend_source, blend_weight, blends_at_once, source_labels
 from softcp_gpu.functional.groups import Joined, groups, rows_of
 from softcp_gpu.functional.inputs import Inputs, Physical
@@ -33,6 +33,8 @@ def soft_cp(
     params: PasteParams,
     config: PasteConfig,
     physical: Physical | None = None,
+    *,
+    over: bool = False,
 ) -> SoftCPOutput:
     """Runs Soft-CP on checked tensors; a pure function of its arguments, traceable as one graph.
 
@@ -45,6 +47,7 @@ def soft_cp(
         params: the draws, on the device of the image.
         config: the rest.
         physical: spacing and value range of image and sources, where they are known.
+        over: `image` is not needed any more, so the result may lie in its memory.
 
     Returns:
         The result and its record. Under autocast, and for half precision, it computes in float32.
@@ -53,7 +56,7 @@ def soft_cp(
     whole = Inputs(image, mask, region, source_image, source_mask, physical or Physical())
     with execution.without_autocast(image), execution.frames_of(image.shape[2:]):
         if not execution.may_read_values(image):
-            return _augment(whole.with_sources(source), params, config)
+            return _augment(whole.with_sources(source), params, config, over=over)
         if not len(image):
             return _untouched(whole, params)
         # Together, so that what calling an operation costs is shared; a sample gets the same bits in every company.
@@ -81,7 +84,7 @@ def _config_of(config: PasteConfig, physical: Physical, params: PasteParams) -> 
     return config._replace(least_mm=tuple(physical.mm[0].tolist()), resample=resample)
 
 
-def _augment(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutput:
+def _augment(x: Inputs, params: PasteParams, config: PasteConfig, *, over: bool = False) -> SoftCPOutput:
     """All stages, every sample with its own source."""
     if params.background is not None:
         draws = params.background
@@ -91,7 +94,12 @@ def _augment(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutpu
             region=None if x.region is None else crop_and_resize(x.region, draws, "nearest"),
         )
     skip = execution.may_read_values(x.image) and not bool(params.apply.any())
-    out = _untouched(x, params) if skip else _paste(x, params, config)
+    if skip:
+        out = _untouched(x, params)
+    elif fused_paste.pastes(x, params, config):
+        out = fused_paste.paste(x, params, config, over=over or params.background is not None)
+    else:
+        out = _paste(x.with_masks(), params, config)
     if params.image is not None:
         draws = params.image
         return SoftCPOutput(

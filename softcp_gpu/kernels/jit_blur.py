@@ -18,9 +18,19 @@ def around(k0, k1, k2, start, extent, m0, m1, m2, AXES: tl.constexpr):
 
 
 @triton.jit
-def _weight(tap, sigma):
+def tap_weight(tap, sigma):
     ratio = tap / sigma
     return tl.exp(-0.5 * ratio * ratio)
+
+
+@triton.jit
+def mirrored(place, length, radius, FOLDS: tl.constexpr):
+    """Places along an axis; beyond its ends they turn back, more than once if FOLDS."""
+    if FOLDS:
+        turn = tl.maximum(2 * length - 2, 1)
+        place = (place + turn * (radius + 1)) % turn
+    place = tl.abs(place)
+    return tl.where(place < length, place, 2 * length - 2 - place)
 
 
 @triton.jit
@@ -35,6 +45,7 @@ def blur_pass(
     stride,  # of the axis
     length,
     radius,
+    FOLDS: tl.constexpr,  # the kernel is longer than the axis
     AXES: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -49,14 +60,13 @@ def blur_pass(
         if tl.max(near.to(tl.int32), axis=0) > 0:
             total = width * 0
             for tap in range(-radius, radius + 1):
-                total += _weight(tap, width)
-            along, turn = (at // stride) % length, tl.maximum(2 * length - 2, 1)
+                total += tap_weight(tap, width)
+            along = (at // stride) % length
             for channel in range(channels):
                 first = (sample * channels + channel) * s0 * s1 * s2
                 line = image + first + at - along * stride
                 value = tl.zeros([BLOCK], dtype=image.dtype.element_ty)
                 for tap in range(-radius, radius + 1):
-                    place = (along + tap + turn * (radius + 1)) % turn
-                    place = tl.where(place < length, place, turn - place)
-                    value += tl.load(line + place * stride, mask=near, other=0) * (_weight(tap, width) / total)
+                    place = mirrored(along + tap, length, radius, FOLDS)
+                    value += tl.load(line + place * stride, mask=near, other=0) * (tap_weight(tap, width) / total)
                 tl.store(out + first + at, value, mask=near)

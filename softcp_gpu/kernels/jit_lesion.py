@@ -59,7 +59,7 @@ def _nearest(row, k0, k1, k2, AXES: tl.constexpr):
 
 
 @triton.jit
-def _label(source, affine, k0, k1, k2, inside, d0, d1, d2, AXES: tl.constexpr):
+def warped_label(source, affine, k0, k1, k2, inside, d0, d1, d2, AXES: tl.constexpr):
     """What the source shows at pixels of the frame, 0 beside it."""
     k0, k1, k2 = k0.to(tl.float64), k1.to(tl.float64), k2.to(tl.float64)
     y = _nearest(affine + (AXES - 2) * (AXES + 1), k0, k1, k2, AXES)
@@ -81,30 +81,44 @@ def _corner(origin, AXES: tl.constexpr):
 
 
 @triton.jit
+def _near_middle(reach, length):
+    """From where to where on an axis of its canvas a lesion lies that is no longer than its reach."""
+    far, middle = (tl.load(reach) / 2).to(tl.int32) + 3, length // 2 - 1
+    first = tl.maximum(middle - far, 0)
+    return first, tl.maximum(tl.minimum(middle + far + 1, length) - first, 0)
+
+
+@triton.jit
 def warped_box_pass(
-    source,  # (B, d0, d1, d2), not 0 on lesions
+    source,  # (N, d0, d1, d2), not 0 on lesions
+    rows,  # (B,) int64, which of them each sample takes, if PICKS; else its own
     affine,  # (B, AXES, AXES + 1) float64: pixel of the frame to pixel of the source
     origin,  # (B, AXES) int64: first pixel of the canvas in the frame
     reach,  # (B, AXES) float64: no lesion is longer; it lies in the middle of its canvas
     box,  # (B, 7) int32, as box_pass, counted from the canvas' first pixel
     d0, d1, d2, s0, s1, s2,
+    PICKS: tl.constexpr,
     AXES: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
     """The box around each lesion after its motion."""
     sample = tl.program_id(1).to(tl.int64)
-    first = tl.program_id(0) * BLOCK
-    at = first + tl.arange(0, BLOCK)
-    k0, k1, k2 = _split(at, s1, s2)
-    # Rows, or slices, that the lesion does not reach are most of the canvas.
-    length, lines = (s0, s1 * s2) if AXES == 3 else (s1, s2)
-    far = (tl.load(reach + sample * AXES) / 2).to(tl.int32) + 3
-    middle = length // 2 - 1
-    if (first // lines <= middle + far) & ((first + BLOCK - 1) // lines >= middle - far):
-        z, y, x = _corner(origin + sample * AXES, AXES)
-        rows, frame = affine + sample * AXES * (AXES + 1), source + sample * d0 * d1 * d2
-        inside = at < s0 * s1 * s2
-        there = _label(frame, rows, k0 + z, k1 + y, k2 + x, inside, d0, d1, d2, AXES) != 0
+    row = sample
+    if PICKS:
+        row = tl.load(rows + sample)
+    far = reach + sample * AXES
+    a1, n1 = _near_middle(far + AXES - 2, s1)
+    a2, n2 = _near_middle(far + AXES - 1, s2)
+    a0, n0 = a1 * 0, n1 * 0 + 1
+    if AXES == 3:
+        a0, n0 = _near_middle(far, s0)
+    z, y, x = _corner(origin + sample * AXES, AXES)
+    matrix, frame = affine + sample * AXES * (AXES + 1), source + row * d0 * d1 * d2
+    for begin in range(tl.program_id(0) * BLOCK, n0 * n1 * n2, tl.num_programs(0) * BLOCK):
+        at = begin + tl.arange(0, BLOCK)
+        k0, k1, k2 = _split(at, n1, n2)
+        k0, k1, k2, inside = a0 + k0, a1 + k1, a2 + k2, at < n0 * n1 * n2
+        there = warped_label(frame, matrix, k0 + z, k1 + y, k2 + x, inside, d0, d1, d2, AXES) != 0
         _note(box + sample * 7, there, k0, k1, k2, s0, s1, s2)
 
 
@@ -129,7 +143,7 @@ def warped_take_pass(
     if AXES == 3:
         inside = inside & (k0 < h0)
     rows, frame = affine + sample * AXES * (AXES + 1), source + sample * d0 * d1 * d2
-    value = _label(frame, rows, k0 + z, k1 + y, k2 + x, inside, d0, d1, d2, AXES)
+    value = warped_label(frame, rows, k0 + z, k1 + y, k2 + x, inside, d0, d1, d2, AXES)
     tl.store(out + sample * s0 * s1 * s2 + at, value, mask=at < s0 * s1 * s2)
 
 

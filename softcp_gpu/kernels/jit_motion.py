@@ -83,7 +83,8 @@ def _slot(flip, angle, scale, shift, one, AXES: tl.constexpr):
 
 @triton.jit
 def motion_pass(
-    box,  # (B, 7) int32, of jit_lesion.box_pass
+    box,  # (N, 7) int32, of jit_lesion.box_pass
+    rows,  # (B,) int64, which of them each sample takes, if PICKS; else its own
     flip,  # (B, 2, AXES); shift likewise
     angle,  # (B, 2, 1), in volumes (B, 2, 3)
     scale,  # (B, 2)
@@ -96,12 +97,16 @@ def motion_pass(
     d0, d1, d2,  # lengths of the source
     c0, c1, c2,  # of the canvas
     l0, l1, l2,  # most
+    PICKS: tl.constexpr,
     AXES: tl.constexpr,
 ):  # fmt: skip
     """Both slots about the middle of each lesion's box."""
     sample = tl.program_id(1).to(tl.int64)
     TURNS: tl.constexpr = 1 if AXES == 2 else 3
-    noted, slot = box + sample * 7, sample * 2
+    row = sample
+    if PICKS:
+        row = tl.load(rows + sample)
+    noted, slot = box + row * 7, sample * 2
     some = tl.load(noted + 6) > 0
     one = tl.load(scale + slot).to(tl.float64) * 0 + 1
     a0 = tl.where(some, d0 - tl.load(noted + 3), 0)

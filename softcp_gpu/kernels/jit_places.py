@@ -7,6 +7,39 @@ from softcp_gpu.kernels.jit_words import along_axes, count_shared, is_legal
 
 
 @triton.jit
+def rectangle(
+    axis: tl.constexpr, length, side, pixels, in_region, on_others, d0, d1, d2,
+    WHOLE: tl.constexpr,  # lesions lie in the frame as a whole
+    ASKS: tl.constexpr,  # some of a lesion must lie in the region
+    WITH_REGION: tl.constexpr,
+    REGION: tl.constexpr, OTHERS: tl.constexpr, VISIBLE: tl.constexpr,
+    REGION_SHARE: tl.constexpr, OTHERS_SHARE: tl.constexpr, VISIBLE_SHARE: tl.constexpr,
+    AXES: tl.constexpr,
+):  # fmt: skip
+    """One axis of a rectangle that holds every legal place, as functional/search.py has it: from where, how many."""
+    free = (pixels * 0 + d0) * d1 * d2
+    shared, crowded = pixels * 0, pixels * 0
+    if WITH_REGION:
+        shared = tl.minimum(pixels, tl.load(in_region + 6).to(tl.int64))
+    if WHOLE:
+        crowded = tl.maximum(pixels + tl.load(on_others + 6).to(tl.int64) - free, 0)
+    some = is_legal(
+        pixels, shared, crowded, pixels.to(tl.float64), WITH_REGION,
+        REGION, OTHERS, VISIBLE, REGION_SHARE, OTHERS_SHARE, VISIBLE_SHARE,
+    ).to(tl.int64)  # fmt: skip
+    lower, upper = side * 0, length - side
+    if not WHOLE:
+        lower, upper = 1 - side, side * 0 + length - 1
+    if WITH_REGION and ASKS:
+        noted = in_region + 3 - AXES + axis
+        end, start = tl.load(noted).to(tl.int64), length - tl.load(noted + 3).to(tl.int64)
+        filled = tl.load(in_region + 6) > 0
+        lower = tl.maximum(lower, tl.where(filled, start, 0) - side + 1)
+        upper = tl.where(filled, tl.minimum(upper, end - 1), lower - 1)
+    return lower, tl.maximum(upper - lower + 1, 0) * some
+
+
+@triton.jit
 def rectangle_pass(
     extent,  # (B, AXES) int64, the lesion's box
     area,  # (B,) int64
@@ -27,17 +60,7 @@ def rectangle_pass(
 ):  # fmt: skip
     """A rectangle that holds every legal place, and places drawn from it; as functional/search.py has it."""
     sample = tl.program_id(1).to(tl.int64)
-    pixels, free = tl.load(area + sample), (d0 * d1).to(tl.int64) * d2
-    shared, crowded = pixels * 0, pixels * 0
-    if WITH_REGION:
-        shared = tl.minimum(pixels, tl.load(in_region + sample * 7 + 6).to(tl.int64))
-    if WHOLE:
-        crowded = tl.maximum(pixels + tl.load(on_others + sample * 7 + 6).to(tl.int64) - free, 0)
-    some = is_legal(
-        pixels, shared, crowded, pixels.to(tl.float64), WITH_REGION,
-        REGION, OTHERS, VISIBLE, REGION_SHARE, OTHERS_SHARE, VISIBLE_SHARE,
-    ).to(tl.int64)  # fmt: skip
-    place = tl.arange(0, PLACES)
+    pixels, place = tl.load(area + sample), tl.arange(0, PLACES)
     for axis in tl.static_range(AXES):
         length = d2
         if AXES - axis == 2:
@@ -45,20 +68,41 @@ def rectangle_pass(
         if AXES - axis == 3:
             length = d0
         side = tl.load(extent + sample * AXES + axis)
-        lower, upper = side * 0, length - side
-        if not WHOLE:
-            lower, upper = 1 - side, side * 0 + length - 1
-        if WITH_REGION and ASKS:
-            noted = in_region + sample * 7 + 3 - AXES + axis
-            end, start = tl.load(noted).to(tl.int64), length - tl.load(noted + 3).to(tl.int64)
-            filled = tl.load(in_region + sample * 7 + 6) > 0
-            lower = tl.maximum(lower, tl.where(filled, start, 0) - side + 1)
-            upper = tl.where(filled, tl.minimum(upper, end - 1), lower - 1)
-        number = tl.maximum(upper - lower + 1, 0) * some
+        lower, number = rectangle(
+            axis, length, side, pixels, in_region + sample * 7, on_others + sample * 7, d0, d1, d2,
+            WHOLE, ASKS, WITH_REGION,
+            REGION, OTHERS, VISIBLE, REGION_SHARE, OTHERS_SHARE, VISIBLE_SHARE, AXES,
+        )  # fmt: skip
         tl.store(first + sample * AXES + axis, lower)
         tl.store(span + sample * AXES + axis, number)
         here = (sample * PLACES + place) * AXES + axis
         tl.store(candidates + here, lower + (tl.load(candidate_u + here) * number.to(tl.float64)).to(tl.int64))
+
+
+@triton.jit
+def count_at(
+    lesion, region, others, extent, sample, z, y, x, w0, w1, words, d0, d1, d2, per_line,
+    WITH_REGION: tl.constexpr, AXES: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """How many pixels of a sample's lesion, its box at (z, y, x), are visible, in the region, and on other lesions."""
+    h0, h1, h2 = along_axes(extent + sample * AXES, 1, AXES)
+    # A lesion that is longer than its window has no place, and its window no more words.
+    h0, h1, across = tl.minimum(h0, w0), tl.minimum(h1, w1), tl.minimum((h2 + 31) // 32, words)
+    frame = d0 * d1 * per_line
+    visible, in_region, on_others = h2 * 0, h2 * 0, h2 * 0  # numbers of the device, also if no word is counted
+    for first in range(0, h0 * h1 * across, BLOCK):
+        at = first + tl.arange(0, BLOCK)
+        k0, k1, k2 = at // (across * h1), (at // across) % h1, at % across
+        inside = at < h0 * h1 * across
+        word = tl.load(lesion + ((sample * w0 + k0) * w1 + k1) * words + k2, mask=inside, other=0)
+        a, b, c = count_shared(
+            word, region + sample * frame, others + sample * frame,
+            z + k0, y + k1, x + 32 * k2, d0, d1, d2, per_line, WITH_REGION,
+        )  # fmt: skip
+        visible += tl.sum(a, axis=0)
+        in_region += tl.sum(b, axis=0)
+        on_others += tl.sum(c, axis=0)
+    return visible, in_region, on_others
 
 
 @triton.jit
@@ -82,22 +126,10 @@ def count_pass(
     sample = tl.program_id(1).to(tl.int64)
     here = sample * places + tl.program_id(0)
     z, y, x = along_axes(origin + here * AXES, 0, AXES)
-    h0, h1, h2 = along_axes(extent + sample * AXES, 1, AXES)
     n0, n1, n2 = along_axes(span + sample * AXES, 1, AXES)
-    across, frame = (h2 + 31) // 32, d0 * d1 * per_line
-    visible, in_region, on_others = h2 * 0, h2 * 0, h2 * 0  # numbers of the device, also if no word is counted
-    for first in range(0, h0 * h1 * across, BLOCK):
-        at = first + tl.arange(0, BLOCK)
-        k0, k1, k2 = at // (across * h1), (at // across) % h1, at % across
-        inside = at < h0 * h1 * across
-        word = tl.load(lesion + ((sample * w0 + k0) * w1 + k1) * words + k2, mask=inside, other=0)
-        a, b, c = count_shared(
-            word, region + sample * frame, others + sample * frame,
-            z + k0, y + k1, x + 32 * k2, d0, d1, d2, per_line, WITH_REGION,
-        )  # fmt: skip
-        visible += tl.sum(a, axis=0)
-        in_region += tl.sum(b, axis=0)
-        on_others += tl.sum(c, axis=0)
+    visible, in_region, on_others = count_at(
+        lesion, region, others, extent, sample, z, y, x, w0, w1, words, d0, d1, d2, per_line, WITH_REGION, AXES, BLOCK
+    )
     legal = is_legal(
         visible, in_region, on_others, tl.load(area + sample).to(tl.float64), WITH_REGION,
         REGION, OTHERS, VISIBLE, REGION_SHARE, OTHERS_SHARE, VISIBLE_SHARE,
@@ -137,7 +169,7 @@ def map_pass(
     if _first_legal(counts, sample, PLACES) == PLACES:
         o0, o1, o2 = along_axes(first + sample * AXES, 0, AXES)
         h0, h1, h2 = along_axes(extent + sample * AXES, 1, AXES)
-        across, frame = (h2 + 31) // 32, d0 * d1 * per_line
+        across, frame = (h2 + 31) // 32, d0 * d1 * per_line  # where there is a place, the window holds the lesion
         pixels = tl.load(area + sample).to(tl.float64)
         for start in range(tl.program_id(0) * BLOCK, n0 * n1 * n2, tl.num_programs(0) * BLOCK):
             at = start + tl.arange(0, BLOCK)
@@ -162,6 +194,36 @@ def map_pass(
 
 
 @triton.jit
+def drawn_place(
+    counts, candidates, legal, first, span, rank_u, sample, most,
+    AXES: tl.constexpr, PLACES: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """The first legal candidate, or else a place of the map by its rank; without any, the map's first place."""
+    best = _first_legal(counts, sample, PLACES)
+    z, y, x = along_axes(candidates + (sample * PLACES + tl.minimum(best, PLACES - 1)) * AXES, 0, AXES)
+    z, y, x = best * 0 + z, best * 0 + y, best * 0 + x
+    if best == PLACES:
+        n0, n1, n2 = along_axes(span + sample * AXES, 1, AXES)
+        total, number = n0 * n1 * n2, 0
+        for start in range(0, total, BLOCK):
+            at = start + tl.arange(0, BLOCK)
+            number += tl.sum(tl.load(legal + sample * most + at, mask=at < total, other=0).to(tl.int32), axis=0)
+        rank = tl.minimum((tl.load(rank_u + sample) * number).to(tl.int32), number - 1)
+        seen, place = 0, 0
+        for start in range(0, total, BLOCK):
+            at = start + tl.arange(0, BLOCK)
+            flag = tl.load(legal + sample * most + at, mask=at < total, other=0).to(tl.int32)
+            order = seen + tl.cumsum(flag, axis=0)
+            place += tl.sum(tl.where((flag != 0) & (order == rank + 1), at, 0), axis=0)
+            seen += tl.sum(flag, axis=0)
+        o0, o1, o2 = along_axes(first + sample * AXES, 0, AXES)
+        z = o0 + place // tl.maximum(n1 * n2, 1)
+        y = o1 + (place // tl.maximum(n2, 1)) % tl.maximum(n1, 1)
+        x = o2 + place % tl.maximum(n2, 1)
+    return z, y, x
+
+
+@triton.jit
 def draw_pass(
     counts,  # (B, PLACES, 4) int32, of the candidates
     candidates,  # (B, PLACES, AXES) int64
@@ -177,27 +239,9 @@ def draw_pass(
 ):  # fmt: skip
     """The first legal candidate, or else a place of the map by its rank; without any, the map's first place."""
     sample = tl.program_id(1).to(tl.int64)
-    best = _first_legal(counts, sample, PLACES)
+    z, y, x = drawn_place(counts, candidates, legal, first, span, rank_u, sample, most, AXES, PLACES, BLOCK)
     out = origin + sample * AXES
-    if best < PLACES:
-        for axis in tl.static_range(AXES):
-            tl.store(out + axis, tl.load(candidates + (sample * PLACES + best) * AXES + axis))
-    else:
-        n0, n1, n2 = along_axes(span + sample * AXES, 1, AXES)
-        total, number = n0 * n1 * n2, 0
-        for start in range(0, total, BLOCK):
-            at = start + tl.arange(0, BLOCK)
-            number += tl.sum(tl.load(legal + sample * most + at, mask=at < total, other=0).to(tl.int32), axis=0)
-        rank = tl.minimum((tl.load(rank_u + sample) * number).to(tl.int32), number - 1)
-        seen, place = 0, 0
-        for start in range(0, total, BLOCK):
-            at = start + tl.arange(0, BLOCK)
-            flag = tl.load(legal + sample * most + at, mask=at < total, other=0).to(tl.int32)
-            order = seen + tl.cumsum(flag, axis=0)
-            place += tl.sum(tl.where((flag != 0) & (order == rank + 1), at, 0), axis=0)
-            seen += tl.sum(flag, axis=0)
-        corner = first + sample * AXES
-        if AXES == 3:
-            tl.store(out, tl.load(corner) + place // tl.maximum(n1 * n2, 1))
-        tl.store(out + AXES - 2, tl.load(corner + AXES - 2) + (place // tl.maximum(n2, 1)) % tl.maximum(n1, 1))
-        tl.store(out + AXES - 1, tl.load(corner + AXES - 1) + place % tl.maximum(n2, 1))
+    if AXES == 3:
+        tl.store(out, z)
+    tl.store(out + AXES - 2, y)
+    tl.store(out + AXES - 1, x)

@@ -36,7 +36,7 @@ def _sides(place, stride, length):
 
 
 @triton.jit
-def _corners(affine, k0, k1, k2, d0, d1, d2, dtype: tl.constexpr, AXES: tl.constexpr):
+def corners(affine, k0, k1, k2, d0, d1, d2, dtype: tl.constexpr, AXES: tl.constexpr):
     k0, k1, k2 = k0.to(dtype), k1.to(dtype), k2.to(dtype)
     z, zz, wz = k2.to(tl.int32) * 0, k2.to(tl.int32) * 0, k2 * 0
     if AXES == 3:
@@ -55,7 +55,7 @@ def _plane(base, inside, y, yy, wy, x, xx, wx):
 
 
 @triton.jit
-def _sample(base, inside, z, zz, wz, y, yy, wy, x, xx, wx, AXES: tl.constexpr):
+def interpolated(base, inside, z, zz, wz, y, yy, wy, x, xx, wx, AXES: tl.constexpr):
     value = _plane(base + z, inside, y, yy, wy, x, xx, wx)
     if AXES == 3:
         value = value * (1 - wz) + _plane(base + zz, inside, y, yy, wy, x, xx, wx) * wz
@@ -93,7 +93,7 @@ def _unit(value, low, high):
 
 
 @triton.jit
-def _transformed(value, index, low, high, gamma, sigma, seed, stream, SLOTS: tl.constexpr):
+def transformed(value, index, low, high, gamma, sigma, seed, stream, SLOTS: tl.constexpr):
     """Gamma, then noise, of the first slots."""
     for slot in tl.static_range(SLOTS):
         g, s = tl.load(gamma + slot), tl.load(sigma + slot)
@@ -159,7 +159,7 @@ def warp_pass(
     own = tl.load(seed + sample)
     first = own * 0 + stream
     if WARPS:
-        z, zz, wz, y, yy, wy, x, xx, wx = _corners(matrix, k0, k1, k2, d0, d1, d2, dtype, AXES)
+        z, zz, wz, y, yy, wy, x, xx, wx = corners(matrix, k0, k1, k2, d0, d1, d2, dtype, AXES)
     busy = channels
     if NEAR:
         busy = tl.where(tl.max(inside.to(tl.int32), axis=0) > 0, channels, 0)
@@ -176,15 +176,15 @@ def warp_pass(
         if CHOOSES:
             value = tl.zeros([BLOCK], dtype=dtype)
             if tl.load(active + sample) != 0:
-                value = _sample(base, inside, z, zz, wz, y, yy, wy, x, xx, wx, AXES)
+                value = interpolated(base, inside, z, zz, wz, y, yy, wy, x, xx, wx, AXES)
             else:
                 value = tl.load(base + at, mask=inside, other=0)
         elif WARPS:
-            value = _sample(base, inside, z, zz, wz, y, yy, wy, x, xx, wx, AXES)
+            value = interpolated(base, inside, z, zz, wz, y, yy, wy, x, xx, wx, AXES)
         else:
             value = tl.load(source + here, mask=inside, other=0)
         if not BACKWARD:
-            value = _transformed(value, index, low, high, gamma, sigma, own, first, SLOTS)
+            value = transformed(value, index, low, high, gamma, sigma, own, first, SLOTS)
             tl.store(out + here, value, mask=inside)
         else:
             grad = tl.load(grad_out + here, mask=inside, other=0)
@@ -195,7 +195,7 @@ def warp_pass(
                     noise = grad * _normal(index, own, first + slot, dtype) * s
                     by_low, by_high = by_low - noise, by_high + noise
                 if g != 1:
-                    given = _transformed(value, index, low, high, gamma, sigma, own, first, slot)
+                    given = transformed(value, index, low, high, gamma, sigma, own, first, slot)
                     within, unit = _unit(given, low, high)
                     power = tl.exp2(g * tl.log2(unit))
                     slope = g * power / unit

@@ -9,9 +9,18 @@ import torch
 from torch import Tensor
 
 
+PROGRAMS = 2048  # of a launch that follows lesions: about what runs at once on a large GPU
+
+
 def grid_of(batch: int, pixels: int, block: int) -> tuple[int, int]:
     """Blocks per sample, and samples."""
     return -(-pixels // block), batch
+
+
+def shared_grid(batch: int, pixels: int, block: int) -> tuple[int, int]:
+    """As many programs as keep a GPU busy: each does several blocks where there are more, or fewer if there are less."""
+    blocks, _ = grid_of(batch, pixels, block)
+    return min(blocks, max(PROGRAMS // max(batch, 1), 16)), batch
 
 
 def three(lengths: Sequence[int]) -> tuple[int, ...]:

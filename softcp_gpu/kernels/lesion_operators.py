@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, library
 
-from softcp_gpu.kernels.launch import as_numbers, grid_of, launch, three
+from softcp_gpu.kernels.launch import as_numbers, grid_of, launch, shared_grid, three
 
 BLOCK = 1024
 
@@ -127,7 +127,7 @@ def _motion(box: Tensor, *rest: Any) -> tuple[Tensor, ...]:
     *rigid, source, canvas, most = rest
     out = _motion_like(box, *rest)
     sizes = (*three(source), *three(canvas), *three(most))
-    launch(jit_motion.motion_pass, (1, len(box)), box, *rigid, *out, *sizes, len(source))
+    launch(jit_motion.motion_pass, (1, len(box)), box, box, *rigid, *out, *sizes, False, len(source))
     return out
 
 
@@ -166,9 +166,9 @@ def _warped_box(labels: Tensor, affine: Tensor, origin: Tensor, reach: Tensor, s
     from softcp_gpu.kernels import jit_lesion
 
     noted = labels.new_zeros((len(labels), 7), dtype=torch.int32)
-    grid, sizes = grid_of(len(labels), math.prod(size), BLOCK), (*three(labels.shape[2:]), *three(size))
-    given = (as_numbers(labels), affine, origin, reach, noted)
-    launch(jit_lesion.warped_box_pass, grid, *given, *sizes, len(size), BLOCK)
+    grid, sizes = shared_grid(len(labels), math.prod(size), BLOCK), (*three(labels.shape[2:]), *three(size))
+    given = (as_numbers(labels), origin, affine, origin, reach, noted)
+    launch(jit_lesion.warped_box_pass, grid, *given, *sizes, False, len(size), BLOCK)
     return noted
 
 

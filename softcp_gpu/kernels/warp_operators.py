@@ -175,7 +175,7 @@ def _blur(image: Tensor, sigma: Tensor, radius: int, start: Tensor, extent: Tens
     stages = [image, *(torch.empty_like(image) for _ in size[1:]), image]
     for axis, length in enumerate(size):
         tensors, along = (stages[axis], sigma, start, extent, stages[axis + 1]), (math.prod(size[axis + 1 :]), length)
-        launch(jit_blur.blur_pass, grid, *tensors, *sizes, *along, radius, len(size), BLOCK)
+        launch(jit_blur.blur_pass, grid, *tensors, *sizes, *along, radius, radius >= length, len(size), BLOCK)
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

@@ -1,0 +1,136 @@
+"""Triton: the source's image in the tile around each pasted lesion: resampled, through gamma, noise and blur."""
+
+import triton
+import triton.language as tl
+
+from softcp_gpu.kernels.jit_blur import mirrored, tap_weight
+from softcp_gpu.kernels.jit_tile import tile_of
+from softcp_gpu.kernels.jit_warp import corners, interpolated, transformed
+
+
+@triton.jit
+def _asks(gamma, sigma, sample):
+    """Whether a slot of the sample needs the range of its source."""
+    first, second = tl.load(gamma + sample * 2) != 1, tl.load(gamma + sample * 2 + 1) != 1
+    return first | second | (tl.load(sigma + sample * 2) > 0) | (tl.load(sigma + sample * 2 + 1) > 0)
+
+
+@triton.jit
+def ranges_pass(
+    source,  # (N, channels, pixels)
+    rows,  # (B,) int64, which of them each sample takes
+    gamma,  # (B, 2); sigma likewise
+    sigma,
+    ranges,  # (B, channels, blocks, 2), out: least and largest value that a program has found
+    channels, pixels, blocks,
+    BLOCK: tl.constexpr,
+):  # fmt: skip
+    """The range of each source that somebody asks for, block by block."""
+    row = tl.program_id(1)
+    sample = (row // channels).to(tl.int64)
+    if _asks(gamma, sigma, sample):
+        channel = row % channels
+        base = source + (tl.load(rows + sample) * channels + channel) * pixels
+        at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+        low = tl.load(base + at, mask=at < pixels, other=float("inf"))
+        high = tl.load(base + at, mask=at < pixels, other=-float("inf"))
+        for begin in range((tl.program_id(0) + blocks) * BLOCK, pixels, blocks * BLOCK):
+            at = begin + tl.arange(0, BLOCK)
+            value = tl.load(base + at, mask=at < pixels, other=0)
+            low = tl.minimum(low, tl.where(at < pixels, value, float("inf")))
+            high = tl.maximum(high, tl.where(at < pixels, value, -float("inf")))
+        out = ranges + (row.to(tl.int64) * blocks + tl.program_id(0)) * 2
+        tl.store(out, tl.min(low, axis=0).to(ranges.dtype.element_ty))
+        tl.store(out + 1, tl.max(high, axis=0).to(ranges.dtype.element_ty))
+
+
+@triton.jit
+def _blurs(blur, sample):
+    """Whether each of the two slots blurs."""
+    return tl.load(blur + sample * 2) > 0, tl.load(blur + sample * 2 + 1) > 0
+
+
+@triton.jit
+def _pointwise(value, limits, gamma, sigma, pixel, seed, stream, sample, channel, channels, SLOT: tl.constexpr):
+    """Gamma, then noise, of one slot."""
+    here = limits + (sample * channels + channel) * 2
+    slot, own = sample * 2 + SLOT, tl.load(seed + sample)
+    low, high, index = tl.load(here), tl.load(here + 1), pixel * channels + channel
+    return transformed(value, index, low, high, gamma + slot, sigma + slot, own, own * 0 + stream + SLOT, 1)
+
+
+@triton.jit
+def tile_source_pass(
+    source,  # (N, channels, d0, d1, d2)
+    rows,  # (B,) int64, which of them each sample takes
+    sampling,  # (B, AXES, AXES + 1): pixel of the frame to units of half a source
+    place, extent, state,  # of jit_plan; limits likewise
+    limits,
+    gamma,  # (B, 2); sigma and blur likewise
+    sigma,
+    blur,
+    seed,  # (B,) int64, of the noise
+    out,  # (B, channels, s0, s1, s2)
+    margin, room,  # around the box; and beyond it, where anything blurs
+    channels, d0, d1, d2, s0, s1, s2,
+    stream,  # of the first slot's noise
+    AXES: tl.constexpr,
+    BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Resampled, and both slots, but for what comes after a first one that blurs."""
+    sample = tl.program_id(1).to(tl.int64)
+    first, second = _blurs(blur, sample)
+    wide = margin + tl.where(first | second, room, 0)
+    a0, a1, a2, n0, n1, n2 = tile_of(place, extent, state, sample, wide, s0, s1, s2, AXES)
+    dtype: tl.constexpr = out.dtype.element_ty
+    matrix, row = sampling + sample * AXES * (AXES + 1), tl.load(rows + sample)
+    for begin in range(tl.program_id(0) * BLOCK, n0 * n1 * n2, tl.num_programs(0) * BLOCK):
+        t = begin + tl.arange(0, BLOCK)
+        k0, k1, k2, inside = a0 + t // (n1 * n2), a1 + (t // n2) % n1, a2 + t % n2, t < n0 * n1 * n2
+        at = (k0 * s1 + k1) * s2 + k2
+        z, zz, wz, y, yy, wy, x, xx, wx = corners(matrix, k0, k1, k2, d0, d1, d2, dtype, AXES)
+        for channel in range(channels):
+            base = source + (row * channels + channel) * d0 * d1 * d2
+            here = (sample * channels + channel) * s0 * s1 * s2 + at
+            value = interpolated(base, inside, z, zz, wz, y, yy, wy, x, xx, wx, AXES).to(dtype)
+            value = _pointwise(value, limits, gamma, sigma, at, seed, stream, sample, channel, channels, 0)
+            if not first:
+                value = _pointwise(value, limits, gamma, sigma, at, seed, stream, sample, channel, channels, 1)
+            tl.store(out + here, value, mask=inside)
+
+
+@triton.jit
+def tile_blur_pass(
+    image,  # (B, channels, s0, s1, s2)
+    place, extent, state, limits, gamma, sigma, blur, seed,  # as tile_source_pass
+    out,  # (B, channels, s0, s1, s2)
+    margin, room, channels, s0, s1, s2, stream, stride, length, radius,
+    SLOT: tl.constexpr,
+    ENDS: tl.constexpr,  # the first slot: then the second one's gamma and noise follow
+    FOLDS: tl.constexpr,  # the kernel is longer than the axis
+    AXES: tl.constexpr,
+    BLOCK: tl.constexpr,
+):  # fmt: skip
+    """One axis of one slot's blur, of the samples that it blurs; beyond the tile anything may come in."""
+    sample = tl.program_id(1).to(tl.int64)
+    width = tl.load(blur + sample * 2 + SLOT).to(image.dtype.element_ty)
+    if width > 0:
+        a0, a1, a2, n0, n1, n2 = tile_of(place, extent, state, sample, margin + room, s0, s1, s2, AXES)
+        total = width * 0
+        for tap in range(-radius, radius + 1):
+            total += tap_weight(tap, width)
+        for begin in range(tl.program_id(0) * BLOCK, n0 * n1 * n2, tl.num_programs(0) * BLOCK):
+            t = begin + tl.arange(0, BLOCK)
+            k0, k1, k2, inside = a0 + t // (n1 * n2), a1 + (t // n2) % n1, a2 + t % n2, t < n0 * n1 * n2
+            at = (k0 * s1 + k1) * s2 + k2
+            along = (at // stride) % length
+            for channel in range(channels):
+                first = (sample * channels + channel) * s0 * s1 * s2
+                line = image + first + at - along * stride
+                value = tl.zeros([BLOCK], dtype=image.dtype.element_ty)
+                for tap in range(-radius, radius + 1):
+                    neighbour = mirrored(along + tap, length, radius, FOLDS)
+                    value += tl.load(line + neighbour * stride, mask=inside, other=0) * (tap_weight(tap, width) / total)
+                if ENDS:
+                    value = _pointwise(value, limits, gamma, sigma, at, seed, stream, sample, channel, channels, 1)
+                tl.store(out + first + at, value, mask=inside)
