@@ -111,7 +111,7 @@ def plan_pass(
     affine,  # (B, AXES, AXES + 1) float64: pixel of the frame to pixel of the source, of the lesion at home
     ranges,  # (B, channels, blocks, 2): least and largest values
     alpha, k_dilate,  # (B,)
-    place,  # (B, AXES) int64, out: where the box begins
+    box,  # (B, 7) int32, out: around what is pasted, as jit_lesion.box_pass
     state,  # (B, 5) int32, out: status; visible, in the region, on other lesions; area
     sampling,  # (B, AXES, AXES + 1), out: pixel of the frame to units of half a source
     limits,  # (B, channels, 2), out
@@ -153,11 +153,16 @@ def plan_pass(
     dtype: tl.constexpr = sampling.dtype.element_ty
     m1, m2 = (y - tl.load(home + row + AXES - 2)).to(tl.float64), (x - tl.load(home + row + AXES - 1)).to(tl.float64)
     m0 = m1 * 0
-    tl.store(place + row + AXES - 2, y.to(tl.int64))
-    tl.store(place + row + AXES - 1, x.to(tl.int64))
     if AXES == 3:
         m0 = (z - tl.load(home + row)).to(tl.float64)
-        tl.store(place + row, z.to(tl.int64))
+    noted, (h0, h1, h2) = box + sample * 7, along_axes(extent + row, 1, AXES)
+    tl.store(noted, z + h0)
+    tl.store(noted + 1, y + h1)
+    tl.store(noted + 2, x + h2)
+    tl.store(noted + 3, d0 - z)
+    tl.store(noted + 4, d1 - y)
+    tl.store(noted + 5, d2 - x)
+    tl.store(noted + 6, tl.where(status == PASTED, pixels.to(tl.int32), 0))
     for axis in tl.static_range(AXES):
         length = s2
         if AXES - axis == 2:

@@ -32,16 +32,17 @@ def ranges_pass(
         channel = row % channels
         base = source + (tl.load(rows + sample) * channels + channel) * pixels
         at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-        low = tl.load(base + at, mask=at < pixels, other=float("inf"))
-        high = tl.load(base + at, mask=at < pixels, other=-float("inf"))
+        dtype: tl.constexpr = ranges.dtype.element_ty
+        low = tl.load(base + at, mask=at < pixels, other=float("inf")).to(dtype)
+        high = tl.load(base + at, mask=at < pixels, other=-float("inf")).to(dtype)
         for begin in range((tl.program_id(0) + blocks) * BLOCK, pixels, blocks * BLOCK):
             at = begin + tl.arange(0, BLOCK)
-            value = tl.load(base + at, mask=at < pixels, other=0)
+            value = tl.load(base + at, mask=at < pixels, other=0).to(dtype)
             low = tl.minimum(low, tl.where(at < pixels, value, float("inf")))
             high = tl.maximum(high, tl.where(at < pixels, value, -float("inf")))
         out = ranges + (row.to(tl.int64) * blocks + tl.program_id(0)) * 2
-        tl.store(out, tl.min(low, axis=0).to(ranges.dtype.element_ty))
-        tl.store(out + 1, tl.max(high, axis=0).to(ranges.dtype.element_ty))
+        tl.store(out, tl.min(low, axis=0))
+        tl.store(out + 1, tl.max(high, axis=0))
 
 
 @triton.jit
@@ -64,7 +65,7 @@ def tile_source_pass(
     source,  # (N, channels, d0, d1, d2)
     rows,  # (B,) int64, which of them each sample takes
     sampling,  # (B, AXES, AXES + 1): pixel of the frame to units of half a source
-    place, extent, state,  # of jit_plan; limits likewise
+    box,  # (B, 7) int32, of jit_plan; limits likewise
     limits,
     gamma,  # (B, 2); sigma and blur likewise
     sigma,
@@ -81,7 +82,7 @@ def tile_source_pass(
     sample = tl.program_id(1).to(tl.int64)
     first, second = _blurs(blur, sample)
     wide = margin + tl.where(first | second, room, 0)
-    a0, a1, a2, n0, n1, n2 = tile_of(place, extent, state, sample, wide, s0, s1, s2, AXES)
+    a0, a1, a2, n0, n1, n2 = tile_of(box, sample, wide, s0, s1, s2)
     dtype: tl.constexpr = out.dtype.element_ty
     matrix, row = sampling + sample * AXES * (AXES + 1), tl.load(rows + sample)
     for begin in range(tl.program_id(0) * BLOCK, n0 * n1 * n2, tl.num_programs(0) * BLOCK):
@@ -102,20 +103,19 @@ def tile_source_pass(
 @triton.jit
 def tile_blur_pass(
     image,  # (B, channels, s0, s1, s2)
-    place, extent, state, limits, gamma, sigma, blur, seed,  # as tile_source_pass
+    box, limits, gamma, sigma, blur, seed,  # as tile_source_pass
     out,  # (B, channels, s0, s1, s2)
     margin, room, channels, s0, s1, s2, stream, stride, length, radius,
     SLOT: tl.constexpr,
     ENDS: tl.constexpr,  # the first slot: then the second one's gamma and noise follow
     FOLDS: tl.constexpr,  # the kernel is longer than the axis
-    AXES: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
     """One axis of one slot's blur, of the samples that it blurs; beyond the tile anything may come in."""
     sample = tl.program_id(1).to(tl.int64)
     width = tl.load(blur + sample * 2 + SLOT).to(image.dtype.element_ty)
     if width > 0:
-        a0, a1, a2, n0, n1, n2 = tile_of(place, extent, state, sample, margin + room, s0, s1, s2, AXES)
+        a0, a1, a2, n0, n1, n2 = tile_of(box, sample, margin + room, s0, s1, s2)
         total = width * 0
         for tap in range(-radius, radius + 1):
             total += tap_weight(tap, width)

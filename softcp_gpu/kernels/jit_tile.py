@@ -15,32 +15,31 @@ STATE = tl.constexpr(5)  # numbers of a sample, of jit_plan.plan_pass
 
 
 @triton.jit
-def _side(first, length, margin, frame):
-    """A box and its margin along one axis, as far as the frame goes: first pixel and length."""
-    begin = tl.maximum(first - margin, 0)
-    return begin, tl.maximum(tl.minimum(first + length + margin, frame) - begin, 0)
+def box_of(box, sample, s0, s1, s2):
+    """The box around a sample's lesion, as jit_lesion.box_pass notes it: first pixel, and the one after the last."""
+    own = box + sample * 7
+    return s0 - tl.load(own + 3), s1 - tl.load(own + 4), s2 - tl.load(own + 5), tl.load(own), tl.load(own + 1), tl.load(own + 2)
 
 
 @triton.jit
-def tile_of(place, extent, state, sample, margin, s0, s1, s2, AXES: tl.constexpr):
-    """A sample's tile: first pixel and lengths along three axes; empty where nothing is pasted."""
-    z, y, x = along_axes(place + sample * AXES, 0, AXES)
-    h0, h1, h2 = along_axes(extent + sample * AXES, 1, AXES)
-    pasted = (tl.load(state + sample * STATE) == PASTED).to(tl.int32)
-    a1, n1 = _side(y, h1, margin, s1)
-    a2, n2 = _side(x, h2, margin, s2)
-    a0, n0 = a1 * 0, a1 * 0 + 1
-    if AXES == 3:
-        a0, n0 = _side(z, h0, margin, s0)
-    return a0, a1, a2, n0 * pasted, n1, n2
+def tile_of(box, sample, margin, s0, s1, s2):
+    """A sample's tile, its box and a margin as far as the frame goes: first pixel and lengths; empty without lesion."""
+    z, y, x, e0, e1, e2 = box_of(box, sample, s0, s1, s2)
+    a0, a1, a2 = tl.maximum(z - margin, 0), tl.maximum(y - margin, 0), tl.maximum(x - margin, 0)
+    some = (tl.load(box + sample * 7 + 6) > 0).to(tl.int32)
+    n0, n1 = tl.minimum(e0 + margin, s0) - a0, tl.minimum(e1 + margin, s1) - a1
+    n2 = tl.minimum(e2 + margin, s2) - a2
+    return a0, a1, a2, tl.maximum(n0, 0) * some, tl.maximum(n1, 0), tl.maximum(n2, 0)
 
 
 @triton.jit
-def _is_lesion(words, sample, z, y, x, k0, k1, k2, w0, w1, per_line, inside):
-    """Whether pixels of the frame lie on a lesion whose box begins at (z, y, x)."""
+def is_lesion(lesion, place, k0, k1, k2, inside):
+    """Whether pixels of the frame lie on a lesion that is packed from the first pixel of its box on."""
+    words, sample, w0, w1, per_line = lesion
+    z, y, x, e0, e1, e2 = place
+    inside = inside & (k0 >= z) & (k0 < e0) & (k1 >= y) & (k1 < e1) & (k2 >= x) & (k2 < e2)
     k0, k1, k2 = k0 - z, k1 - y, k2 - x
-    there = inside & (k0 >= 0) & (k0 < w0) & (k1 >= 0) & (k1 < w1) & (k2 >= 0) & (k2 < 32 * per_line)
-    word = tl.load(words + ((sample * w0 + k0) * w1 + k1) * per_line + (k2 >> 5), mask=there, other=0)
+    word = tl.load(words + ((sample * w0 + k0) * w1 + k1) * per_line + (k2 >> 5), mask=inside, other=0)
     return ((word >> (k2 & 31)) & 1) != 0
 
 
@@ -48,14 +47,12 @@ def _is_lesion(words, sample, z, y, x, k0, k1, k2, w0, w1, per_line, inside):
 def _known(lesion, known, at, place, k0, k1, k2, inside, taken, far, READS: tl.constexpr, PACKED: tl.constexpr):
     """The distance of pixels that a pass reads, `far` where they are not inside; as jit_rings."""
     if PACKED:
-        words, sample, extent, w0, w1, per_line = lesion
-        z, y, x = place
-        h0, h1, h2 = extent
-        box = inside & (k0 < z + h0) & (k1 < y + h1) & (k2 < x + h2)  # beyond it words hold anything
-        on = _is_lesion(words, sample, z, y, x, k0, k1, k2, w0, w1, per_line, box)
+        on = is_lesion(lesion, place, k0, k1, k2, inside)
         value = tl.where(on == (READS == CORE), 0, far)
     else:
         value = tl.load(known + at, mask=inside, other=0).to(tl.int32)
+        if READS == OUTSIDE:
+            value = tl.where(value == 0, 0, far)
         if READS == CORE:
             value = tl.where(value > taken, 0, far)
     return tl.where(inside, value, far)
@@ -98,21 +95,19 @@ def _away(
 def tile_distance_pass(
     words,  # (B, w0, w1, per_line) int32: lesions, if PACKED
     known,  # (B, pixels), else: distances, or depths
-    place, extent, state,  # of jit_plan
+    box,  # (B, 7) int32, as jit_lesion.box_pass
     k_erode,  # (B,) int64
     possible,  # (B,) int32: how many steps leave a core: raised if COUNTS, read if READS is CORE and ERODES
     found,  # (B, pixels), out
     margin, w0, w1, per_line, s0, s1, s2, far, stride, reach,
     READS: tl.constexpr, PACKED: tl.constexpr, ERODES: tl.constexpr, COUNTS: tl.constexpr, CROSS: tl.constexpr,
     AXIS: tl.constexpr,  # of three
-    AXES: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
     """One pass that is not the last."""
     sample = tl.program_id(1).to(tl.int64)
-    a0, a1, a2, n0, n1, n2 = tile_of(place, extent, state, sample, margin, s0, s1, s2, AXES)
-    lesion = (words, sample, along_axes(extent + sample * AXES, 1, AXES), w0, w1, per_line)
-    corner, frame = along_axes(place + sample * AXES, 0, AXES), sample * s0 * s1 * s2
+    a0, a1, a2, n0, n1, n2 = tile_of(box, sample, margin, s0, s1, s2)
+    place, lesion, frame = box_of(box, sample, s0, s1, s2), (words, sample, w0, w1, per_line), sample * s0 * s1 * s2
     taken = 0
     if READS == CORE:
         taken = _taken(k_erode, possible, sample, ERODES)
@@ -126,7 +121,7 @@ def tile_distance_pass(
         k0, k1, k2, inside = a0 + t // (n1 * n2), a1 + (t // n2) % n1, a2 + t % n2, t < n0 * n1 * n2
         at = (k0 * s1 + k1) * s2 + k2
         away = _away(
-            lesion, known + frame, corner, at, k0, k1, k2, inside, a, n, taken, far, stride, reach, s1, s2,
+            lesion, known + frame, place, at, k0, k1, k2, inside, a, n, taken, far, stride, reach, s1, s2,
             READS, PACKED, CROSS, AXIS,
         )  # fmt: skip
         tl.store(found + frame + at, away.to(found.dtype.element_ty), mask=inside)
@@ -138,7 +133,8 @@ def tile_distance_pass(
 
 @triton.jit
 def tile_paste_pass(
-    words, known, place, extent, state, k_erode, possible,  # as tile_distance_pass
+    words, known, box, k_erode, possible,  # as tile_distance_pass
+    state,  # (B, 5) int32, of jit_plan
     home,  # (B, AXES) int64: where the box would begin without being moved
     affine,  # (B, AXES, AXES + 1) float64: pixel of the frame to pixel of the source, of the lesion at home
     labels,  # (N, d0, d1, d2): of the sources
@@ -156,9 +152,9 @@ def tile_paste_pass(
 ):  # fmt: skip
     """The last pass, S from the table, S * source + (1 - S) * image, the union of the labels, and the record."""
     sample = tl.program_id(1).to(tl.int64)
-    a0, a1, a2, n0, n1, n2 = tile_of(place, extent, state, sample, margin, s0, s1, s2, AXES)
-    z, y, x = along_axes(place + sample * AXES, 0, AXES)
-    h0, h1, h2 = along_axes(extent + sample * AXES, 1, AXES)
+    a0, a1, a2, n0, n1, n2 = tile_of(box, sample, margin, s0, s1, s2)
+    place = box_of(box, sample, s0, s1, s2)
+    z, y, x, _, _, _ = place
     g0, g1, g2 = along_axes(home + sample * AXES, 0, AXES)
     taken = _taken(k_erode, possible, sample, ERODES)
     status = tl.load(state + sample * STATE)
@@ -177,8 +173,7 @@ def tile_paste_pass(
             tl.store(row + AXES + 1 + i, (tl.load(state + sample * STATE + 1 + i) * pasted).to(tl.int64))
         tl.store(row + AXES + 4, (taken * pasted).to(tl.int64))
         tl.store(row + AXES + 5, status.to(tl.int64))
-    pixels, corner = s0 * s1 * s2, (z, y, x)
-    lesion = (words, sample, (h0, h1, h2), w0, w1, per_line)
+    pixels, lesion = s0 * s1 * s2, (words, sample, w0, w1, per_line)
     frame, matrix = labels + tl.load(rows + sample) * d0 * d1 * d2, affine + sample * AXES * (AXES + 1)
     a, n = a2, n2
     if AXIS == 1:
@@ -191,7 +186,7 @@ def tile_paste_pass(
         k0, k1, k2, inside = a0 + t // (n1 * n2), a1 + (t // n2) % n1, a2 + t % n2, t < total
         at = (k0 * s1 + k1) * s2 + k2
         away = _away(
-            lesion, known + sample * pixels, corner, at, k0, k1, k2, inside, a, n, taken, far, stride, reach, s1, s2,
+            lesion, known + sample * pixels, place, at, k0, k1, k2, inside, a, n, taken, far, stride, reach, s1, s2,
             READS, PACKED, CROSS, AXIS,
         )  # fmt: skip
         weight = tl.load(table + sample * (far + 1) + far - away, mask=inside, other=0)
@@ -204,7 +199,6 @@ def tile_paste_pass(
             mixed = new * weight + (1 - weight) * old.to(new.dtype)
             tl.store(image + here, mixed.to(old.dtype), mask=shown)
         # A label needs pixels: what no ring reaches is not pasted, so it is not labelled.
-        box = shown & (k0 < z + h0) & (k1 < y + h1) & (k2 < x + h2)
-        hard = box & _is_lesion(words, sample, z, y, x, k0, k1, k2, w0, w1, per_line, box)
+        hard = shown & is_lesion(lesion, place, k0, k1, k2, shown)
         label = warped_label(frame, matrix, k0 - z + g0, k1 - y + g1, k2 - x + g2, hard, d0, d1, d2, AXES)
         tl.store(mask + sample * pixels + at, label.to(mask.dtype.element_ty), mask=hard)

@@ -72,18 +72,12 @@ class Plan(NamedTuple):
     words: Tensor
     home: Tensor
     affine: Tensor
-    place: Tensor
-    extent: Tensor
+    box: Tensor
     state: Tensor
     sampling: Tensor
     limits: Tensor
     table: Tensor
     possible: Tensor
-
-    @property
-    def tile(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Where each lesion's pixels are, and what becomes of it."""
-        return self.place, self.extent, self.state
 
 
 def work_dtype(image: Tensor) -> torch.dtype:
@@ -150,7 +144,7 @@ def plan_of(x: Batch, draws: Draws, rules: Rules) -> Plan:
     launch(jit_places.map_pass, grid, *given, *sizes, *rule, n, candidates, places.MAPPED)
     ranges, blocks = _ranges(x, draws)
     k_max, channels = rules.dilate_max, x.image.shape[1]
-    out = (new(batch, n), new(batch, 5, dtype=torch.int32), new(batch, n, n + 1, dtype=work))
+    out = (new(batch, 7, dtype=torch.int32), new(batch, 5, dtype=torch.int32), new(batch, n, n + 1, dtype=work))
     out = (*out, new(batch, channels, 2, dtype=work), new(batch, k_max + 2, dtype=work))
     known = (extent, area, home, first, span, tried, counts, legal, draws.rank_u, affine, ranges)
     given = (*packed, source_box, rows, whole, as_numbers(draws.apply), *known, draws.alpha, draws.k_dilate, *out)
@@ -158,7 +152,7 @@ def plan_of(x: Batch, draws: Draws, rules: Rules) -> Plan:
     powers = (1 << (blocks - 1).bit_length(), 1 << (k_max + 1).bit_length())
     how = (rules.geometric, n, candidates, places.RANKED, places.COUNTED, *powers)
     launch(jit_plan.plan_pass, (1, batch), *given, *sizes, *rule, *how)
-    return Plan(words, home, affine, out[0], extent, *out[1:], noted[-batch:])
+    return Plan(words, home, affine, *out, noted[-batch:])
 
 
 def _rounded(window: Sequence[int]) -> list[int]:

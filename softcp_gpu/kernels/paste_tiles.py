@@ -21,7 +21,7 @@ def ring_counts(x: Batch, draws: Draws, rules: Rules, plan: Plan) -> tuple[Tenso
     """
     from softcp_gpu.kernels import jit_rings, jit_tile
 
-    shape, n = x.image.shape, x.image.ndim - 2
+    shape = x.image.shape
     dtype = level_dtype(max(rules.erode_max, rules.dilate_max) + 2)
     new = lambda: torch.empty((shape[0], 1, *shape[2:]), dtype=dtype, device=x.image.device)  # noqa: E731
     known, holds = plan.words, "lesion"
@@ -33,10 +33,10 @@ def ring_counts(x: Batch, draws: Draws, rules: Rules, plan: Plan) -> tuple[Tenso
         found, packed = new(), holds == "lesion"
         core = not erodes and holds != "distance"
         reads = jit_rings.CORE if core else jit_rings.OUTSIDE if packed else jit_rings.DISTANCE
-        tensors = (plan.words, known, *plan.tile, draws.k_erode, plan.possible, found)
+        tensors = (plan.words, known, plan.box, draws.k_erode, plan.possible, found)
         far = (rules.erode_max if erodes else rules.dilate_max) + 1
         sizes = (margin_of(rules), *_window(plan), *three(shape[2:]), far, axis[0], axis[2])
-        flags = (reads.value, packed, rules.erode_max > 0, deepest, rules.cross, axis[3], n, BLOCK)
+        flags = (reads.value, packed, rules.erode_max > 0, deepest, rules.cross, axis[3], BLOCK)
         launch(jit_tile.tile_distance_pass, _grid(x), *tensors, *sizes, *flags)
         known, holds = found, "depth" if deepest else "distance"
     return known, holds
@@ -50,7 +50,7 @@ def source_tiles(x: Batch, draws: Draws, rules: Rules, plan: Plan) -> Tensor:
     after = torch.empty(shape, dtype=work_dtype(x.image), device=x.image.device)
     frame, room = three(shape[2:]), (margin_of(rules), 2 * rules.radius)
     drawn = (plan.limits, draws.gamma, draws.noise_sigma, draws.blur_sigma_px, draws.seed)
-    tensors = (x.source_image, draws.source_index, plan.sampling, *plan.tile, *drawn, after)
+    tensors = (x.source_image, draws.source_index, plan.sampling, plan.box, *drawn, after)
     sizes = (*room, shape[1], *three(x.source_image.shape[2:]), *frame, rules.stream)
     launch(jit_source.tile_source_pass, _grid(x), *tensors, *sizes, n, BLOCK)
     if not rules.radius:
@@ -63,8 +63,8 @@ def source_tiles(x: Batch, draws: Draws, rules: Rules, plan: Plan) -> Tensor:
         for i, (stride, length, radius) in enumerate(lines):
             given, out = (before, after) if i % 2 else (after, before)
             sizes = (*room, shape[1], *frame, rules.stream, stride, length, radius)
-            flags = (slot, slot == 0 and i + 1 == len(lines), radius >= length, n, BLOCK)
-            launch(jit_source.tile_blur_pass, _grid(x), given, *plan.tile, *drawn, out, *sizes, *flags)
+            flags = (slot, slot == 0 and i + 1 == len(lines), radius >= length, BLOCK)
+            launch(jit_source.tile_blur_pass, _grid(x), given, plan.box, *drawn, out, *sizes, *flags)
     return after
 
 
@@ -81,9 +81,9 @@ def blended(
     record = torch.empty((shape[0], n + 6), dtype=torch.int64, device=soft.device)
     (known, holds), axis = rings, axes_within(shape, rules.dilate_max)[-1]
     reads = jit_rings.DISTANCE if holds == "distance" else jit_rings.CORE
-    lesion = (plan.words, known, *plan.tile, draws.k_erode, plan.possible)
+    lesion = (plan.words, known, plan.box, draws.k_erode, plan.possible)
     where = (plan.home, plan.affine, as_numbers(x.labels), draws.source_index, plan.table)
-    given = (*lesion, *where, source, image, as_numbers(mask), soft, record)
+    given = (*lesion, plan.state, *where, source, image, as_numbers(mask), soft, record)
     sizes = (margin_of(rules), *_window(plan), *three(shape[2:]), *three(x.labels.shape[2:]))
     sizes = (*sizes, shape[1], rules.dilate_max + 1, axis[0], axis[2])
     flags = (reads.value, holds == "lesion", rules.erode_max > 0, rules.cross, rules.skips, axis[3], n, BLOCK)

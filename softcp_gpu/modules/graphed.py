@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from softcp_gpu import checks, kernels
 from softcp_gpu.functional import execution
-from softcp_gpu.functional.pipeline import soft_cp
-from softcp_gpu.modules import inputs
+from softcp_gpu.modules import calls, inputs
 from softcp_gpu.modules.softcp import SoftCP
 from softcp_gpu.types import SoftCPOutput, map_params
 
@@ -139,7 +138,7 @@ def _can_be_captured(batch: Batch) -> bool:
 def _captured(aug: SoftCP, seed: Tensor, batch: Batch) -> _Graph:
     own: Batch = tuple(x if x is None else x.detach().clone(memory_format=torch.contiguous_format) for x in batch)
     with torch.no_grad(), torch.cuda.device(seed.device):
-        graph, out = capture(lambda: drawn_there(aug, seed, own))
+        graph, out = capture(lambda: drawn_there(aug, seed, own, over=True))
     return _Graph(graph, seed, own, out)
 
 
@@ -164,19 +163,20 @@ def capture(call: Callable[[], Result]) -> tuple[torch.cuda.CUDAGraph, Result]:
     return graph, out
 
 
-def drawn_there(aug: SoftCP, seed: Tensor, batch: Batch) -> SoftCPOutput:
+def drawn_there(aug: SoftCP, seed: Tensor, batch: Batch, *, over: bool = False) -> SoftCPOutput:
     """`SoftCP.augment` with all draws made where the images are: no value is read, and none comes from the host.
 
     Args:
         aug: without a bank.
         seed: (B,) int64, on the device of the images.
         batch: checked here.
+        over: its image is not needed any more.
     """
     image, mask, region, source_image, source_mask = batch
     assert image is not None
     assert mask is not None
     x = inputs.checked_backgrounds(image, mask, region, None, aug.config.footprint, aug.labels)
     sources = inputs.checked_sources(x, source_image, source_mask, None, None, aug.labels)
-    params = aug.draw(seed, tuple(image.shape[2:]), own_source=source_image is not None)
-    out = soft_cp(x.image, x.mask, x.region, sources.image, sources.mask, params, aug.config)
+    own_source = source_image is not None
+    out = calls.drawn_there(seed, aug.ranges, aug.config, x, sources, own_source=own_source, over=over)
     return out._replace(mask=out.mask.reshape(mask.shape))

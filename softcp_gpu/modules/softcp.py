@@ -10,10 +10,9 @@ from torch import Tensor, nn
 
 from softcp_gpu import checks
 from softcp_gpu.functional.blend import BLENDS, Blend, auto_sigma_px
-from softcp_gpu.functional.pipeline import soft_cp
 from softcp_gpu.functional.ranges import PasteRanges
 from softcp_gpu.functional.table import auto_k_dilate
-from softcp_gpu.modules import inputs
+from softcp_gpu.modules import calls, inputs
 from softcp_gpu.modules.bank import LesionBank
 from softcp_gpu.modules.transforms import ImageTransform, ObjectTransform, as_transform, blur_radius
 from softcp_gpu.sampling import SeedStream, draw_paste
@@ -207,26 +206,24 @@ class SoftCP(nn.Module):
         """
         x = inputs.checked_backgrounds(image, mask, region, spacing, self.config.footprint, self.labels)
         from_bank = self.bank is not None and source_image is None and source_mask is None
-        if params is None:
-            seed = self.seeds.draw(image.shape[0], generator)
-            params = self.draw(seed, tuple(image.shape[2:]), own_source=from_bank or source_image is not None)
-        else:
+        own_source = from_bank or source_image is not None
+        if params is not None:
             params = inputs.checked_params(params, x.image, self)
-        if self.bank is not None and from_bank:
+        else:
+            seed = self.seeds.draw(image.shape[0], generator)
+        if from_bank:
             inputs.nothing_beside_a_bank(source_spacing=source_spacing, source_range=source_range)
-            sources = inputs.sources_of_bank(self.bank, params.seed, x, self.labels)
         else:
             sources = inputs.checked_sources(x, source_image, source_mask, source_spacing, source_range, self.labels)
-        out = soft_cp(
-            x.image,
-            x.mask,
-            x.region,
-            sources.image,
-            sources.mask,
-            params.to(image.device),
-            inputs.call_config(self.config, x, sources, params),
-            inputs.physical_of(x, sources),
-        )
+            if params is None and calls.draws_there(x):
+                out = calls.drawn_there(seed, self.ranges, self.config, x, sources, own_source=own_source)
+                return out._replace(mask=out.mask.reshape(mask.shape))
+        if params is None:
+            params = self.draw(seed, tuple(image.shape[2:]), own_source=own_source)
+        if from_bank:
+            assert self.bank is not None
+            sources = inputs.sources_of_bank(self.bank, params.seed, x, self.labels)
+        out = calls.drawn_here(params, self.config, x, sources)
         return out._replace(mask=out.mask.reshape(mask.shape), params=params)
 
     def draw(self, seed: Tensor, shape: tuple[int, ...], *, own_source: bool = True) -> PasteParams:

@@ -1,0 +1,103 @@
+"""Every kernel that a call launches compiles to machine code for a GPU as it is launched, which takes no GPU.
+
+The launches are noted, not made: what a call launches follows from shapes, types and settings alone.
+"""
+
+import os
+import sys
+
+import pytest
+import torch
+
+pytest.importorskip("triton", reason="needs triton, which has wheels for Linux only")
+
+import triton
+from triton.backends.compiler import GPUTarget
+
+from softcp_gpu import SoftCP, kernels, phantoms
+from softcp_gpu.functional import soft_cp, soft_mask
+from softcp_gpu.kernels import launch as launches
+
+pytestmark = pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="Triton interprets in this process")
+
+CAPABILITY = 80
+TYPES = {
+    torch.bool: "i1",
+    torch.uint8: "u8",
+    torch.int16: "i16",
+    torch.int32: "i32",
+    torch.int64: "i64",
+    torch.float16: "fp16",
+    torch.bfloat16: "bf16",
+    torch.float32: "fp32",
+    torch.float64: "fp64",
+}
+IMAGES = {"background_transform": {}, "image_transform": {}}
+CALLS = {
+    "default": ((40, 48), torch.float32, {}),
+    "all transforms": ((40, 48), torch.float32, IMAGES),
+    "volumes": ((12, 40, 48), torch.float32, {"k_erode": (0, 2), "on_small": "skip", **IMAGES}),
+    "float64": ((40, 48), torch.float64, {"blend": "softcp-geometric", "footprint": "cross"}),
+    "half": ((40, 48), torch.float16, {"lesion_labels": 1, "min_visible": 3, "k_erode": 0}),
+    "bfloat16": ((40, 48), torch.bfloat16, {"placement": "in_place", "k_dilate": 0}),
+    "no blur": ((40, 48), torch.float32, {"object_transform": {"intensity": ["gamma"]}, "k_dilate": (0, 3)}),
+    "many rings": ((300, 20), torch.float32, {"k_dilate": 280}),
+    "rim": ((40, 48), torch.float32, {"match": "rim"}),
+    "one channel": ((32, 32), torch.float32, {"k_dilate": 1}),
+}
+
+
+@pytest.fixture
+def noted(monkeypatch):
+    """What is launched, by kernel and types."""
+    found = {}
+
+    def note(kernel, grid, *arguments):
+        names, signature, constants = kernel.arg_names, {}, {}
+        constant = {param.name for param in kernel.params if param.is_constexpr}
+        assert len(names) == len(arguments), f"{kernel.fn.__name__}: {len(names)} parameters, {len(arguments)} given"
+        for name, value in zip(names, arguments, strict=True):
+            if name in constant or (isinstance(value, int) and value == 1):  # Triton takes a 1 as a constant
+                signature[name], constants[name] = "constexpr", value
+            else:
+                signature[name] = f"*{TYPES[value.dtype]}" if isinstance(value, torch.Tensor) else "i32"
+        found[kernel.fn.__name__, repr(signature), repr(constants)] = (kernel, signature, constants)
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("softcp_gpu.kernels") and hasattr(module, "launch") and module is not launches:
+            monkeypatch.setattr(module, "launch", note)
+    monkeypatch.setattr(kernels, "run_on", lambda x: True)
+    return found
+
+
+def compiled(kernel, signature, constants):
+    names = kernel.arg_names
+    source = triton.compiler.ASTSource(
+        fn=kernel, signature=signature, constexprs={(names.index(name),): value for name, value in constants.items()}
+    )
+    return triton.compile(source, target=GPUTarget("cuda", CAPABILITY, 32)).asm["cubin"]
+
+
+@pytest.mark.parametrize("settings", CALLS)
+def test_a_call(settings, noted, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    shape, dtype, keywords = CALLS[settings]
+    image, mask, region = phantoms.batch(3, shape, channels=1 if settings == "one channel" else 2)
+    aug = SoftCP(**keywords)
+    params = aug.draw(torch.arange(3), shape, own_source=False)
+    with torch.no_grad():
+        soft_cp(image.to(dtype), mask, region, image.to(dtype), mask, params, aug.config)
+    assert "draw_pass" in {name for name, *_ in noted}
+    assert ("tile_paste_pass" in {name for name, *_ in noted}) == (settings != "rim")
+    for launched in noted.values():
+        assert compiled(*launched)
+
+
+def test_a_soft_mask(noted, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    for shape in ((40, 48), (12, 20, 24)):
+        for k_erode, k_dilate, footprint in ((2, 10, "full"), (0, 3, "cross"), (1, 300, "full"), (0, 0, "full")):
+            soft_mask(torch.ones(2, 1, *shape), k_erode, k_dilate, 0.7, footprint=footprint)
+    assert noted
+    for launched in noted.values():
+        assert compiled(*launched)
