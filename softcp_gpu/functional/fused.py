@@ -21,6 +21,12 @@ def softens(lesion: Tensor, steps: Steps, footprint: str | Tensor) -> bool:
     return steps.spacing is None and isinstance(footprint, str) and kernels.run_on(lesion)
 
 
+def softens_at_once(mask: Tensor, alpha: float | Tensor, footprint: str | Tensor) -> bool:
+    """Whether `soft_operators.soft_mask` does it: no gradient is asked for."""
+    asked = torch.is_grad_enabled() and isinstance(alpha, Tensor) and alpha.requires_grad
+    return isinstance(footprint, str) and kernels.run_on(mask) and not asked
+
+
 def soften(lesion: Tensor, steps: Steps, footprint: str, profile: str, on_small: str) -> tuple[Tensor, Rings]:
     """`soft_mask.soften`, where `softens` says so."""
     box = lesion_operators.noted(lesion)

@@ -19,6 +19,7 @@ from softcp_gpu.functional.morphology import LANES
 from softcp_gpu.functional.rings import Rings, ring_count, ring_count_mm
 from softcp_gpu.functional.table import auto_k_dilate, soft_mask_table, weight_dtype
 from softcp_gpu.functional.windows import bounding_box, surrounding_window, take_window, write_windows
+from softcp_gpu.kernels import soft_operators
 from softcp_gpu.types import Spacing
 
 _CACHE_PIXELS = 1 << 20
@@ -79,6 +80,9 @@ def soft_mask(
     if isinstance(k_dilate, str):
         k_dilate = auto_k_dilate(alpha)
         checks.fades_in_time(_maximum(k_dilate), alpha)
+    if spacing is None and fused.softens_at_once(mask, alpha, footprint):
+        given = (alpha, k_erode, k_dilate, _maximum(k_erode), _maximum(k_dilate))
+        return soft_operators.soft_mask(mask, *given, str(footprint), profile, on_small)
     alpha = _per_sample(alpha, batch, mask)
     steps = Steps(
         _per_sample(k_erode, batch, mask),

@@ -68,11 +68,11 @@ def places_pass(
 
 
 @triton.jit
-def _weights(table, alpha, steps, most, GEOMETRIC: tl.constexpr, LEVELS: tl.constexpr):
+def weights(table, alpha, steps, most, GEOMETRIC: tl.constexpr, LEVELS: tl.constexpr):
     """S at each level, as functional/table.py has it, the outermost ring first, the core last."""
     level = tl.arange(0, LEVELS)
     ring = most + 1 - level
-    base = alpha.to(tl.float64)
+    base = (level * 0).to(tl.float64) + alpha
     power = (level * 0).to(tl.float64) + 1
     for i in range(1, most + 1):
         power = tl.where(i <= ring, power * base, power)
@@ -179,4 +179,4 @@ def plan_pass(
         tl.store(out + AXES, ((tl.load(line + AXES) - moved) / half + (0.5 / half - 1)).to(dtype))
     _limits(limits + sample * channels * 2, ranges + sample * channels * blocks * 2, channels, blocks, dtype, RANGED)
     levels = table + sample * (k_max + 2)
-    _weights(levels, tl.load(alpha + sample), tl.load(k_dilate + sample), k_max, GEOMETRIC, LEVELS)
+    weights(levels, tl.load(alpha + sample), tl.load(k_dilate + sample), k_max, GEOMETRIC, LEVELS)

@@ -59,15 +59,15 @@ def _known(lesion, known, at, place, k0, k1, k2, inside, taken, far, READS: tl.c
 
 
 @triton.jit
-def _taken(k_erode, possible, sample, ERODES: tl.constexpr):
+def taken_steps(k_erode, possible, sample, ERODES: tl.constexpr):
     """The erosion steps that a lesion takes."""
     steps = tl.load(k_erode + sample).to(tl.int32)
     return tl.minimum(steps, tl.load(possible + sample)) if ERODES else steps * 0
 
 
 @triton.jit
-def _away(
-    lesion, known, place, at, k0, k1, k2, inside, a, n, taken, far, stride, reach, s1, s2,
+def away_from_core(
+    lesion, known, place, at, k0, k1, k2, inside, a, n, taken, far, stride, reach,
     READS: tl.constexpr, PACKED: tl.constexpr, CROSS: tl.constexpr, AXIS: tl.constexpr,
 ):  # fmt: skip
     """Distances after a pass along one axis, at most `far`; a and n: the tile along it."""
@@ -110,7 +110,7 @@ def tile_distance_pass(
     place, lesion, frame = box_of(box, sample, s0, s1, s2), (words, sample, w0, w1, per_line), sample * s0 * s1 * s2
     taken = 0
     if READS == CORE:
-        taken = _taken(k_erode, possible, sample, ERODES)
+        taken = taken_steps(k_erode, possible, sample, ERODES)
     a, n = a2, n2
     if AXIS == 1:
         a, n = a1, n1
@@ -120,8 +120,8 @@ def tile_distance_pass(
         t = begin + tl.arange(0, BLOCK)
         k0, k1, k2, inside = a0 + t // (n1 * n2), a1 + (t // n2) % n1, a2 + t % n2, t < n0 * n1 * n2
         at = (k0 * s1 + k1) * s2 + k2
-        away = _away(
-            lesion, known + frame, place, at, k0, k1, k2, inside, a, n, taken, far, stride, reach, s1, s2,
+        away = away_from_core(
+            lesion, known + frame, place, at, k0, k1, k2, inside, a, n, taken, far, stride, reach,
             READS, PACKED, CROSS, AXIS,
         )  # fmt: skip
         tl.store(found + frame + at, away.to(found.dtype.element_ty), mask=inside)
@@ -156,7 +156,7 @@ def tile_paste_pass(
     place = box_of(box, sample, s0, s1, s2)
     z, y, x, _, _, _ = place
     g0, g1, g2 = along_axes(home + sample * AXES, 0, AXES)
-    taken = _taken(k_erode, possible, sample, ERODES)
+    taken = taken_steps(k_erode, possible, sample, ERODES)
     status = tl.load(state + sample * STATE)
     if SKIPS:
         gone = (status == PASTED) & (taken != tl.load(k_erode + sample))
@@ -185,8 +185,8 @@ def tile_paste_pass(
         t = begin + tl.arange(0, BLOCK)
         k0, k1, k2, inside = a0 + t // (n1 * n2), a1 + (t // n2) % n1, a2 + t % n2, t < total
         at = (k0 * s1 + k1) * s2 + k2
-        away = _away(
-            lesion, known + sample * pixels, place, at, k0, k1, k2, inside, a, n, taken, far, stride, reach, s1, s2,
+        away = away_from_core(
+            lesion, known + sample * pixels, place, at, k0, k1, k2, inside, a, n, taken, far, stride, reach,
             READS, PACKED, CROSS, AXIS,
         )  # fmt: skip
         weight = tl.load(table + sample * (far + 1) + far - away, mask=inside, other=0)
