@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+
 from softcp_gpu import kernels
 from softcp_gpu.functional import execution
 from softcp_gpu.functional.inputs import Inputs

@@ -42,7 +42,6 @@ def warp_and_transform(
     radius: int,
     seed: Tensor,
     stream: int,
-    near: warp_operators.Near | None = None,
     rows: Tensor | None = None,
 ) -> Tensor:
     """`geometry.warp`, linear, then `intensity.apply_intensity`: one pass up to each slot that may blur.
@@ -53,7 +52,6 @@ def warp_and_transform(
         origin, size: the window, inside the frame.
         frame: n lengths.
         params, bounds, radius, seed, stream: as `apply_intensity`; radius 0: no slot blurs.
-        near: what is computed, if that is not everything; then no gradient flows.
         rows: (B,) int64, the source of each sample; None: its own.
 
     Returns:
@@ -68,14 +66,10 @@ def warp_and_transform(
         gamma, sigma = (x[:, slot : slot + step] for x in drawn)
         values = (gamma, sigma, seed, stream + slot)
         if slot == 0:
-            image = warp_operators.warp_intensity(image, affine, origin, size, frame, limits, *values, near, rows)
-        elif near is not None:
-            warp_operators.intensity_(image, limits, *values, near)
+            image = warp_operators.warp_intensity(image, affine, origin, size, frame, limits, *values, rows)
         else:
             image = warp_operators.warp_intensity(image, None, origin, size, frame, limits, *values)
         blur = params.blur_sigma_px[:, slot]
-        if radius and near is not None:
-            warp_operators.blur_(image, blur, radius, near)
-        elif radius:
+        if radius:
             image = where_active(blur > 0, image, partial(blur_rows, blur, radius))
     return image

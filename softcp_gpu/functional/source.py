@@ -10,7 +10,7 @@ from torch import Tensor
 
 from softcp_gpu import kernels
 from softcp_gpu.functional import execution
-from softcp_gpu.functional.blend import blends_at_once, reach_px
+from softcp_gpu.functional.blend import reach_px
 from softcp_gpu.functional.fused_warp import channel_ranges, warp_and_transform, warps
 from softcp_gpu.functional.geometry import warp
 from softcp_gpu.functional.inputs import Inputs
@@ -19,7 +19,6 @@ from softcp_gpu.functional.lesion import Lesion
 from softcp_gpu.functional.soft_mask import Steps
 from softcp_gpu.functional.transforms import range_in_use
 from softcp_gpu.functional.windows import surrounding_window, take_window, window_index
-from softcp_gpu.kernels.warp_operators import Near
 from softcp_gpu.types import IntensityParams, PasteConfig, PasteParams, map_params
 
 
@@ -77,9 +76,8 @@ def source_tile(
     """
     offset, shape, work = origin - lesion.home, tuple(x.image.shape[2:]), execution.work_dtype(x.image)
     if lesion.matrix is not None and params.object is not None and warps(x.source_image, lesion.matrix, _drawn(params)):
-        near = _near(x, lesion, origin, tile, steps, config)
         where = (lesion.back(offset), corner, tile, shape, _drawn(params), _range(x, x.source_image.to(work), params))
-        how = (config.object_blur_px, params.seed, OBJECT_NOISE, near, x.source_rows)
+        how = (config.object_blur_px, params.seed, OBJECT_NOISE, x.source_rows)
         return warp_and_transform(x.source_image.to(work), *where, *how)
     source_image = x.sources().to(work)
     if lesion.matrix is None:
@@ -103,17 +101,6 @@ def source_tile(
             done = apply_intensity(part, drawn, own_bounds, radius, params.seed[row], OBJECT_NOISE, own_index)
             warped[(row, slice(None), *own)] = done
     return warped
-
-
-def _near(
-    x: Inputs, lesion: Lesion, origin: Tensor, tile: tuple[int, ...], steps: Steps, config: PasteConfig
-) -> Near | None:
-    """What is looked at of a tile as large as the frame; None: all of it, as far as anybody knows."""
-    shape = tuple(x.image.shape[2:])
-    asked = torch.is_grad_enabled() and (x.source_image.requires_grad or x.image.requires_grad)
-    if tile != shape or asked or not blends_at_once(lesion.labels, steps, config):
-        return None
-    return origin, lesion.size, _margin(origin, lesion.size, shape, steps, True, config)
 
 
 def _own_tiles(

@@ -50,7 +50,17 @@ def draw(
         steps; float64 candidates, rank and carve; float32 alpha, flip, angle, scale, shift, gamma, noise, blur, and for
         each whole image crop size and start, gamma, noise, blur.
     """
-    return _draw(seed, list(frame), candidates, tail, own_source, [*soft], [*steps], [*ops], *map(list, (ranges, background, image)))
+    return _draw(
+        seed,
+        list(frame),
+        candidates,
+        tail,
+        own_source,
+        [*soft],
+        [*steps],
+        [*ops],
+        *map(list, (ranges, background, image)),
+    )
 
 
 @library.custom_op(

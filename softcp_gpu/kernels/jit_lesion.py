@@ -45,17 +45,23 @@ def box_pass(
 
 
 @triton.jit
+def nearest_pixel(line):
+    """Rounded; halves go to even."""
+    lower = tl.floor(line)
+    above = line - lower
+    whole = lower.to(tl.int32)
+    return whole + ((above > 0.5) | ((above == 0.5) & (whole % 2 != 0))).to(tl.int32)
+
+
+@triton.jit
 def _nearest(row, k0, k1, k2, AXES: tl.constexpr):
-    """The pixel of the source, along one of its axes, that is nearest to each pixel; halves go to even."""
+    """The pixel of the source, along one of its axes, that is nearest to each pixel."""
     line = tl.load(row + AXES)
     if AXES == 3:
         line = line + tl.load(row) * k0
     line = line + tl.load(row + AXES - 2) * k1
     line = line + tl.load(row + AXES - 1) * k2
-    lower = tl.floor(line)
-    above = line - lower
-    whole = lower.to(tl.int32)
-    return whole + ((above > 0.5) | ((above == 0.5) & (whole % 2 != 0))).to(tl.int32)
+    return nearest_pixel(line)
 
 
 @triton.jit

@@ -8,7 +8,7 @@ import triton.language as tl
 
 from softcp_gpu.kernels.jit_lesion import warped_label
 from softcp_gpu.kernels.jit_plan import LESION_TOO_SMALL, PASTED
-from softcp_gpu.kernels.jit_rings import CORE, DISTANCE, OUTSIDE
+from softcp_gpu.kernels.jit_rings import CORE, OUTSIDE
 from softcp_gpu.kernels.jit_words import along_axes
 
 STATE = tl.constexpr(5)  # numbers of a sample, of jit_plan.plan_pass
@@ -18,7 +18,14 @@ STATE = tl.constexpr(5)  # numbers of a sample, of jit_plan.plan_pass
 def box_of(box, sample, s0, s1, s2):
     """The box around a sample's lesion, as jit_lesion.box_pass notes it: first pixel, and the one after the last."""
     own = box + sample * 7
-    return s0 - tl.load(own + 3), s1 - tl.load(own + 4), s2 - tl.load(own + 5), tl.load(own), tl.load(own + 1), tl.load(own + 2)
+    return (
+        s0 - tl.load(own + 3),
+        s1 - tl.load(own + 4),
+        s2 - tl.load(own + 5),
+        tl.load(own),
+        tl.load(own + 1),
+        tl.load(own + 2),
+    )
 
 
 @triton.jit

@@ -7,12 +7,17 @@ border repeated, one 32-bit hash per noise value.
 import triton
 import triton.language as tl
 
-from softcp_gpu.kernels.jit_blur import around
 from softcp_gpu.kernels.jit_draws import hash64
 
 MIX_FIRST = tl.constexpr(0x7FEB352D)
 MIX_SECOND = tl.constexpr(0x846CA68B - (1 << 32))
 TURN = tl.constexpr(6.283185307179586 / 65536)
+
+
+@triton.jit
+def place_along(line, length):
+    """From units of half a source to its pixels, the border repeated."""
+    return tl.minimum(tl.maximum(((line + 1) * length - 1) / 2, 0), length - 1)
 
 
 @triton.jit
@@ -23,12 +28,11 @@ def _place(row, k0, k1, k2, length, AXES: tl.constexpr):
         line = line + tl.load(row) * k0
     line = line + tl.load(row + AXES - 2) * k1
     line = line + tl.load(row + AXES - 1) * k2
-    place = ((line + 1) * length - 1) / 2
-    return tl.minimum(tl.maximum(place, 0), length - 1)
+    return place_along(line, length)
 
 
 @triton.jit
-def _sides(place, stride, length):
+def sides(place, stride, length):
     """The two neighbours as offsets, and the weight of the second."""
     first = tl.floor(place)
     lower = first.to(tl.int32)
@@ -40,10 +44,10 @@ def corners(affine, k0, k1, k2, d0, d1, d2, dtype: tl.constexpr, AXES: tl.conste
     k0, k1, k2 = k0.to(dtype), k1.to(dtype), k2.to(dtype)
     z, zz, wz = k2.to(tl.int32) * 0, k2.to(tl.int32) * 0, k2 * 0
     if AXES == 3:
-        z, zz, wz = _sides(_place(affine, k0, k1, k2, d0, AXES), d1 * d2, d0)
+        z, zz, wz = sides(_place(affine, k0, k1, k2, d0, AXES), d1 * d2, d0)
     second = affine + (AXES - 2) * (AXES + 1)
-    y, yy, wy = _sides(_place(second, k0, k1, k2, d1, AXES), d2, d1)
-    x, xx, wx = _sides(_place(second + AXES + 1, k0, k1, k2, d2, AXES), 1, d2)
+    y, yy, wy = sides(_place(second, k0, k1, k2, d1, AXES), d2, d1)
+    x, xx, wx = sides(_place(second + AXES + 1, k0, k1, k2, d2, AXES), 1, d2)
     return z, zz, wz, y, yy, wy, x, xx, wx
 
 
@@ -121,18 +125,11 @@ def warp_pass(
     d0, d1, d2, s0, s1, s2,
     stream,  # of the first slot's noise
     f1, f2,  # lengths of the frame: the noise is addressed by pixel
-    start,  # (B, AXES) int64, boxes in the frame, if NEAR: only they and the margins are computed; extent likewise
-    extent,
-    m0, m1, m2,
     rows,  # (B,) int64: which of the sources each sample takes, if PICKS; else its own
-    active,  # (B,) bytes, if CHOOSES: the others are copied; then source and window are of one size
     SLOTS: tl.constexpr,
     AXES: tl.constexpr,
     WARPS: tl.constexpr,
-    NEAR: tl.constexpr,
     PICKS: tl.constexpr,
-    CHOOSES: tl.constexpr,
-    IN_PLACE: tl.constexpr,  # then `out` is the source, and where nothing is drawn nothing is done
     BACKWARD: tl.constexpr,  # then `out` is the gradient of the source, zeros to be added to
     BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -147,9 +144,6 @@ def warp_pass(
         k0 += tl.load(corner).to(tl.int32)
     k1 += tl.load(corner + AXES - 2).to(tl.int32)
     k2 += tl.load(corner + AXES - 1).to(tl.int32)
-    if NEAR:
-        boxes = sample * AXES
-        inside = inside & around(k0, k1, k2, start + boxes, extent + boxes, m0, m1, m2, AXES)
     pixel = ((k0 * f1 + k1) * f2 + k2) * channels
     matrix = affine + sample * AXES * (AXES + 1)
     row = sample
@@ -160,26 +154,12 @@ def warp_pass(
     first = own * 0 + stream
     if WARPS:
         z, zz, wz, y, yy, wy, x, xx, wx = corners(matrix, k0, k1, k2, d0, d1, d2, dtype, AXES)
-    busy = channels
-    if NEAR:
-        busy = tl.where(tl.max(inside.to(tl.int32), axis=0) > 0, channels, 0)
-    if IN_PLACE:
-        drawn = 0
-        for slot in tl.static_range(SLOTS):
-            drawn += ((tl.load(gamma + slot) != 1) | (tl.load(sigma + slot) > 0)).to(tl.int32)
-        busy = tl.where(drawn > 0, busy, 0)
-    for channel in range(busy):
+    for channel in range(channels):
         base = source + (row * channels + channel) * d0 * d1 * d2
         here = (sample * channels + channel) * s0 * s1 * s2 + at
         limits = bounds + (sample * channels + channel) * 2
         low, high, index = tl.load(limits), tl.load(limits + 1), pixel + channel
-        if CHOOSES:
-            value = tl.zeros([BLOCK], dtype=dtype)
-            if tl.load(active + sample) != 0:
-                value = interpolated(base, inside, z, zz, wz, y, yy, wy, x, xx, wx, AXES)
-            else:
-                value = tl.load(base + at, mask=inside, other=0)
-        elif WARPS:
+        if WARPS:
             value = interpolated(base, inside, z, zz, wz, y, yy, wy, x, xx, wx, AXES)
         else:
             value = tl.load(source + here, mask=inside, other=0)

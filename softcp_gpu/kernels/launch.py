@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-
 PROGRAMS = 2048  # of a launch that follows lesions: about what runs at once on a large GPU
 
 

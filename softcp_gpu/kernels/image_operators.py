@@ -1,0 +1,104 @@
+"""Whole images cropped, resized back and transformed as operators of torch. Nothing is differentiated.
+
+Triton is imported when one of them first runs.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, library
+
+from softcp_gpu.kernels.launch import as_numbers, launch, shared_grid, three
+
+BLOCK = 1024  # pixels that a program does at a time
+
+
+def crop_and_resize(x: Tensor, size: Tensor, start: Tensor, mode: str) -> Tensor:
+    """`functional.transforms.crop_and_resize`.
+
+    Args:
+        x: (B, C, *frame); float32 or float64 if linear.
+        size, start: (B, n) float32, fractions of the frame.
+        mode: "linear" or "nearest".
+    """
+    return _crop(x, size, start, mode == "nearest")
+
+
+def transform_image(
+    x: Tensor,
+    size: Tensor,
+    start: Tensor,
+    gamma: Tensor,
+    sigma: Tensor,
+    blur: Tensor,
+    seed: Tensor,
+    stream: int,
+    radius: int,
+) -> Tensor:
+    """`functional.transforms.transform_image`.
+
+    Args:
+        x: (B, C, *frame) float32 or float64.
+        size, start: as `crop_and_resize`.
+        gamma, sigma, blur: (B, 1).
+        seed, stream: (B,) int64, of the noise, and its stream.
+        radius: of the blur's kernel; 0: no sample is blurred.
+    """
+    return _transform(x, size, start, gamma, sigma, blur, seed, stream, radius)
+
+
+@library.custom_op(
+    "softcp_gpu::crop", mutates_args=(), schema="(Tensor x, Tensor size, Tensor start, bool nearest) -> Tensor"
+)
+def _crop(x: Tensor, size: Tensor, start: Tensor, nearest: bool) -> Tensor:
+    out = _crop_like(x, size, start, nearest)
+    _run_crop(x, size, start, out, None, nearest=nearest)
+    return out
+
+
+@_crop.register_fake
+def _crop_like(x: Tensor, *rest: Any) -> Tensor:
+    return torch.empty(x.shape, dtype=x.dtype, device=x.device)
+
+
+@library.custom_op(
+    "softcp_gpu::transform_image",
+    mutates_args=(),
+    schema="(Tensor x, Tensor size, Tensor start, Tensor gamma, Tensor sigma, Tensor blur, Tensor seed, int stream,"
+    " int radius) -> Tensor",
+)
+def _transform(x: Tensor, size: Tensor, start: Tensor, *rest: Any) -> Tensor:
+    from softcp_gpu.kernels import jit_image
+
+    gamma, sigma, blur, seed, stream, radius = rest
+    out, shape = _crop_like(x), x.shape
+    pixels, grid = shape[2:].numel(), _grid(x)
+    ranges = torch.empty((*shape[:2], grid[0], 2), dtype=x.dtype, device=x.device)
+    _run_crop(x, size, start, out, ranges, nearest=False)
+    sizes = (shape[1], pixels, grid[0], stream)
+    powers = (1 << (grid[0] - 1).bit_length(), BLOCK)
+    launch(jit_image.intensity_pass, grid, out, ranges, gamma, sigma, seed, *sizes, *powers)
+    if radius:
+        stages = [out, *(torch.empty_like(out) for _ in shape[3:]), out]
+        for axis, length in enumerate(shape[2:]):
+            sizes = (shape[1], pixels, math.prod(shape[axis + 3 :]), length, radius)
+            launch(jit_image.blur_pass, grid, stages[axis], blur, stages[axis + 1], *sizes, radius >= length, BLOCK)
+    return out
+
+
+_transform.register_fake(_crop_like)
+
+
+def _run_crop(x: Tensor, size: Tensor, start: Tensor, out: Tensor, ranges: Tensor | None, *, nearest: bool) -> None:
+    from softcp_gpu.kernels import jit_image
+
+    given = (as_numbers(x), size, start, as_numbers(out), out if ranges is None else ranges)
+    flags = (nearest, ranges is not None, x.ndim - 2, BLOCK)
+    launch(jit_image.crop_pass, _grid(x), *given, x.shape[1], *three(x.shape[2:]), *flags)
+
+
+def _grid(x: Tensor) -> tuple[int, int]:
+    return shared_grid(len(x), x.shape[2:].numel(), BLOCK)

@@ -1,0 +1,148 @@
+"""Triton: whole images cropped and resized back, then through gamma, noise and blur; every sample has its own draws."""
+
+import triton
+import triton.language as tl
+
+from softcp_gpu.kernels.jit_blur import mirrored, tap_weight
+from softcp_gpu.kernels.jit_lesion import nearest_pixel
+from softcp_gpu.kernels.jit_warp import interpolated, place_along, sides, transformed
+
+
+@triton.jit
+def _line(size, start, axis: tl.constexpr, length):
+    """From a pixel of the frame to what the crop shows there along an axis: factor and shift, float64."""
+    share = tl.load(size + axis).to(tl.float64)
+    first = tl.load(start + axis).to(tl.float64) * (1 - share) * length
+    return share, first + share / 2 - 0.5
+
+
+@triton.jit
+def _between_pixels(size, start, axis: tl.constexpr, k, length, stride, dtype: tl.constexpr):
+    """The two neighbours along an axis as offsets, and the weight of the second."""
+    factor, shift = _line(size, start, axis, length)
+    half = (factor * 0 + length) / 2
+    line = (shift / half + (0.5 / half - 1)).to(dtype) + (factor / half).to(dtype) * k.to(dtype)
+    return sides(place_along(line, length), stride, length)
+
+
+@triton.jit
+def _one_pixel(size, start, axis: tl.constexpr, k, length):
+    """The nearest pixel along an axis, and whether it lies in the frame."""
+    factor, shift = _line(size, start, axis, length)
+    place = nearest_pixel(shift + factor * k.to(tl.float64))
+    return place, (place >= 0) & (place < length)
+
+
+@triton.jit
+def crop_pass(
+    x,  # (B, channels, s0, s1, s2)
+    size,  # (B, AXES): fraction of the frame that is kept; of samples where all are 1 nothing changes
+    start,  # (B, AXES)
+    out,  # as x
+    ranges,  # (B, channels, programs, 2), out: least and largest value that a program has found, if RANGES
+    channels, s0, s1, s2,
+    NEAREST: tl.constexpr, RANGES: tl.constexpr, AXES: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Crops and resizes back."""
+    sample = tl.program_id(1).to(tl.int64)
+    dtype: tl.constexpr = x.dtype.element_ty
+    size, start, pixels = size + sample * AXES, start + sample * AXES, s0 * s1 * s2
+    active = (tl.load(size + AXES - 2) != 1) | (tl.load(size + AXES - 1) != 1)
+    if AXES == 3:
+        active = active | (tl.load(size) != 1)
+    for channel in range(channels):
+        base = (sample * channels + channel) * pixels
+        if RANGES:
+            low = tl.full([BLOCK], float("inf"), ranges.dtype.element_ty)
+            high = tl.full([BLOCK], -float("inf"), ranges.dtype.element_ty)
+        for begin in range(tl.program_id(0) * BLOCK, pixels, tl.num_programs(0) * BLOCK):
+            at = begin + tl.arange(0, BLOCK)
+            inside = at < pixels
+            value = tl.zeros([BLOCK], dtype=dtype)
+            if active:
+                k0, k1, k2 = at // (s1 * s2), (at // s2) % s1, at % s2
+                if NEAREST:
+                    y, in_y = _one_pixel(size, start, AXES - 2, k1, s1)
+                    place, in_x = _one_pixel(size, start, AXES - 1, k2, s2)
+                    place, there = y * s2 + place, inside & in_y & in_x
+                    if AXES == 3:
+                        z, in_z = _one_pixel(size, start, 0, k0, s0)
+                        place, there = z * s1 * s2 + place, there & in_z
+                    value = tl.load(x + base + place, mask=there, other=0)
+                else:
+                    y, yy, wy = _between_pixels(size, start, AXES - 2, k1, s1, s2, dtype)
+                    right, rr, wr = _between_pixels(size, start, AXES - 1, k2, s2, 1, dtype)
+                    z, zz, wz = y * 0, y * 0, wy * 0
+                    if AXES == 3:
+                        z, zz, wz = _between_pixels(size, start, 0, k0, s0, s1 * s2, dtype)
+                    value = interpolated(x + base, inside, z, zz, wz, y, yy, wy, right, rr, wr, AXES)
+            else:
+                value = tl.load(x + base + at, mask=inside, other=0)
+            tl.store(out + base + at, value, mask=inside)
+            if RANGES:
+                low = tl.minimum(low, tl.where(inside, value, float("inf")))
+                high = tl.maximum(high, tl.where(inside, value, -float("inf")))
+        if RANGES:
+            found = ranges + ((sample * channels + channel) * tl.num_programs(0) + tl.program_id(0)) * 2
+            tl.store(found, tl.min(low, axis=0))
+            tl.store(found + 1, tl.max(high, axis=0))
+
+
+@triton.jit
+def intensity_pass(
+    image,  # (B, channels, pixels), in place
+    ranges,  # (B, channels, blocks, 2), of crop_pass
+    gamma,  # (B, 1); sigma likewise
+    sigma,
+    seed,  # (B,) int64
+    channels, pixels, blocks, stream,
+    BLOCKS: tl.constexpr,  # a power of 2
+    BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Gamma, then noise, of the samples that have some."""
+    sample = tl.program_id(1).to(tl.int64)
+    if (tl.load(gamma + sample) != 1) | (tl.load(sigma + sample) > 0):
+        own, block = tl.load(seed + sample), tl.arange(0, BLOCKS)
+        for channel in range(channels):
+            row = sample * channels + channel
+            found = ranges + (row * blocks + block) * 2
+            low = tl.min(tl.load(found, mask=block < blocks, other=float("inf")), axis=0)
+            high = tl.max(tl.load(found + 1, mask=block < blocks, other=-float("inf")), axis=0)
+            for begin in range(tl.program_id(0) * BLOCK, pixels, tl.num_programs(0) * BLOCK):
+                at = begin + tl.arange(0, BLOCK)
+                value = tl.load(image + row * pixels + at, mask=at < pixels, other=0)
+                index = at * channels + channel
+                value = transformed(value, index, low, high, gamma + sample, sigma + sample, own, own * 0 + stream, 1)
+                tl.store(image + row * pixels + at, value, mask=at < pixels)
+
+
+@triton.jit
+def blur_pass(
+    image,  # (B, channels, pixels)
+    sigma,  # (B, 1)
+    out,  # as image, of the samples whose sigma is above 0
+    channels, pixels,
+    stride,  # of the axis
+    length,
+    radius,
+    FOLDS: tl.constexpr,  # the kernel is longer than the axis
+    BLOCK: tl.constexpr,
+):  # fmt: skip
+    """A Gaussian along one axis, its border mirrored."""
+    sample = tl.program_id(1).to(tl.int64)
+    width = tl.load(sigma + sample).to(image.dtype.element_ty)
+    if width > 0:
+        total = width * 0
+        for tap in range(-radius, radius + 1):
+            total += tap_weight(tap, width)
+        for begin in range(tl.program_id(0) * BLOCK, pixels, tl.num_programs(0) * BLOCK):
+            at = begin + tl.arange(0, BLOCK)
+            inside, along = at < pixels, (at // stride) % length
+            for channel in range(channels):
+                line = (sample * channels + channel) * pixels + at - along * stride
+                value = tl.zeros([BLOCK], dtype=image.dtype.element_ty)
+                for tap in range(-radius, radius + 1):
+                    place = mirrored(along + tap, length, radius, FOLDS)
+                    weight = tap_weight(tap, width) / total
+                    value += tl.load(image + line + place * stride, mask=inside, other=0) * weight
+                tl.store(out + line + along * stride, value, mask=inside)
