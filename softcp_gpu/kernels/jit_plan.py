@@ -155,7 +155,8 @@ def plan_pass(
     m0 = m1 * 0
     if AXES == 3:
         m0 = (z - tl.load(home + row)).to(tl.float64)
-    noted, (h0, h1, h2) = box + sample * 7, along_axes(extent + row, 1, AXES)
+    noted = box + sample * 7
+    h0, h1, h2 = along_axes(extent + row, 1, AXES)
     tl.store(noted, z + h0)
     tl.store(noted + 1, y + h1)
     tl.store(noted + 2, x + h2)

@@ -241,4 +241,5 @@ def _bytes(x: Tensor) -> Tensor:
 
 
 def level_dtype(levels: int) -> torch.dtype:
+    """The least integer type that tells so many levels apart."""
     return torch.uint8 if levels <= 256 else torch.int16 if levels <= 1 << 15 else torch.int32

@@ -47,9 +47,8 @@ CALLS = {
 }
 
 
-@pytest.fixture
-def noted(monkeypatch):
-    """What is launched, by kernel and types."""
+def noting(monkeypatch):
+    """From now on, what is launched, by kernel and types."""
     found = {}
 
     def note(kernel, grid, *arguments):
@@ -79,12 +78,14 @@ def compiled(kernel, signature, constants):
 
 
 @pytest.mark.parametrize("settings", CALLS)
-def test_a_call(settings, noted, tmp_path, monkeypatch):
+def test_a_call(settings, tmp_path, monkeypatch):
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     shape, dtype, keywords = CALLS[settings]
     image, mask, region = phantoms.batch(3, shape, channels=1 if settings == "one channel" else 2)
-    aug = SoftCP(**keywords)
-    params = aug.draw(torch.arange(3), shape, own_source=False)
+    aug, seed = SoftCP(**keywords), torch.arange(3)
+    params = aug.draw(seed, shape, own_source=False)
+    noted = noting(monkeypatch)
+    aug.draw(seed, shape, own_source=False)
     with torch.no_grad():
         soft_cp(image.to(dtype), mask, region, image.to(dtype), mask, params, aug.config)
     assert "draw_pass" in {name for name, *_ in noted}
@@ -93,8 +94,9 @@ def test_a_call(settings, noted, tmp_path, monkeypatch):
         assert compiled(*launched)
 
 
-def test_a_soft_mask(noted, tmp_path, monkeypatch):
+def test_a_soft_mask(tmp_path, monkeypatch):
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    noted = noting(monkeypatch)
     for shape in ((40, 48), (12, 20, 24)):
         for k_erode, k_dilate, footprint in ((2, 10, "full"), (0, 3, "cross"), (1, 300, "full"), (0, 0, "full")):
             soft_mask(torch.ones(2, 1, *shape), k_erode, k_dilate, 0.7, footprint=footprint)
