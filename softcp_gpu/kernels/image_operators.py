@@ -80,12 +80,13 @@ def _transform(x: Tensor, size: Tensor, start: Tensor, *rest: Any) -> Tensor:
     _run_crop(x, size, start, out, ranges, nearest=False)
     sizes = (shape[1], pixels, grid[0], stream)
     powers = (1 << (grid[0] - 1).bit_length(), BLOCK)
-    launch(jit_image.intensity_pass, grid, out, ranges, gamma, sigma, seed, *sizes, *powers)
+    rows = (grid[0], len(x) * shape[1])
+    launch(jit_image.intensity_pass, rows, out, ranges, gamma, sigma, seed, *sizes, *powers)
     if radius:
         stages = [out, *(torch.empty_like(out) for _ in shape[3:]), out]
         for axis, length in enumerate(shape[2:]):
-            sizes = (shape[1], pixels, math.prod(shape[axis + 3 :]), length, radius)
-            launch(jit_image.blur_pass, grid, stages[axis], blur, stages[axis + 1], *sizes, radius >= length, BLOCK)
+            sizes = (shape[1], pixels, math.prod(shape[axis + 3 :]), length, radius >= length, radius, BLOCK)
+            launch(jit_image.blur_pass, rows, stages[axis], blur, stages[axis + 1], *sizes)
     return out
 
 

@@ -100,20 +100,19 @@ def intensity_pass(
     BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Gamma, then noise, of the samples that have some."""
-    sample = tl.program_id(1).to(tl.int64)
+    row = tl.program_id(1)
+    sample, channel = (row // channels).to(tl.int64), row % channels
     if (tl.load(gamma + sample) != 1) | (tl.load(sigma + sample) > 0):
         own, block = tl.load(seed + sample), tl.arange(0, BLOCKS)
-        for channel in range(channels):
-            row = sample * channels + channel
-            found = ranges + (row * blocks + block) * 2
-            low = tl.min(tl.load(found, mask=block < blocks, other=float("inf")), axis=0)
-            high = tl.max(tl.load(found + 1, mask=block < blocks, other=-float("inf")), axis=0)
-            for begin in range(tl.program_id(0) * BLOCK, pixels, tl.num_programs(0) * BLOCK):
-                at = begin + tl.arange(0, BLOCK)
-                value = tl.load(image + row * pixels + at, mask=at < pixels, other=0)
-                index = at * channels + channel
-                value = transformed(value, index, low, high, gamma + sample, sigma + sample, own, own * 0 + stream, 1)
-                tl.store(image + row * pixels + at, value, mask=at < pixels)
+        found = ranges + (row.to(tl.int64) * blocks + block) * 2
+        low = tl.min(tl.load(found, mask=block < blocks, other=float("inf")), axis=0)
+        high = tl.max(tl.load(found + 1, mask=block < blocks, other=-float("inf")), axis=0)
+        base = image + row.to(tl.int64) * pixels
+        for begin in range(tl.program_id(0) * BLOCK, pixels, tl.num_programs(0) * BLOCK):
+            at = begin + tl.arange(0, BLOCK)
+            value, index = tl.load(base + at, mask=at < pixels, other=0), at * channels + channel
+            value = transformed(value, index, low, high, gamma + sample, sigma + sample, own, own * 0 + stream, 1)
+            tl.store(base + at, value, mask=at < pixels)
 
 
 @triton.jit
@@ -124,25 +123,25 @@ def blur_pass(
     channels, pixels,
     stride,  # of the axis
     length,
-    radius,
     FOLDS: tl.constexpr,  # the kernel is longer than the axis
+    RADIUS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
     """A Gaussian along one axis, its border mirrored."""
-    sample = tl.program_id(1).to(tl.int64)
+    row = tl.program_id(1)
+    sample = (row // channels).to(tl.int64)
     width = tl.load(sigma + sample).to(image.dtype.element_ty)
     if width > 0:
         total = width * 0
-        for tap in range(-radius, radius + 1):
+        for tap in range(-RADIUS, RADIUS + 1):
             total += tap_weight(tap, width)
+        first = row.to(tl.int64) * pixels
         for begin in range(tl.program_id(0) * BLOCK, pixels, tl.num_programs(0) * BLOCK):
             at = begin + tl.arange(0, BLOCK)
             inside, along = at < pixels, (at // stride) % length
-            for channel in range(channels):
-                line = (sample * channels + channel) * pixels + at - along * stride
-                value = tl.zeros([BLOCK], dtype=image.dtype.element_ty)
-                for tap in range(-radius, radius + 1):
-                    place = mirrored(along + tap, length, radius, FOLDS)
-                    weight = tap_weight(tap, width) / total
-                    value += tl.load(image + line + place * stride, mask=inside, other=0) * weight
-                tl.store(out + line + along * stride, value, mask=inside)
+            line = image + first + at - along * stride
+            value = tl.zeros([BLOCK], dtype=image.dtype.element_ty)
+            for tap in tl.range(-RADIUS, RADIUS + 1, loop_unroll_factor=8):  # so that many loads are under way at once
+                place = mirrored(along + tap, length, RADIUS, FOLDS)
+                value += tl.load(line + place * stride, mask=inside, other=0) * (tap_weight(tap, width) / total)
+            tl.store(out + first + at, value, mask=inside)

@@ -33,8 +33,8 @@ def _packed(flags, words, box, sample, at, s0, s1, s2, per_line):
     there = at < s0 * s1 * per_line
     inside = there[:, None] & (pixel < s2)
     on = tl.load(flags + sample * s0 * s1 * s2 + line[:, None] * s2 + pixel, mask=inside, other=0) != 0
-    word = tl.sum(on.to(tl.int64) << bit[None, :].to(tl.int64), axis=1)
-    tl.store(words + sample * s0 * s1 * per_line + at, word.to(tl.int32), mask=there)
+    word = tl.sum(on.to(tl.int32) << bit[None, :], axis=1)
+    tl.store(words + sample * s0 * s1 * per_line + at, word, mask=there)
     _note_words(box + sample * 7, on, line // s1, line % s1, pixel, s0, s1, s2)
 
 
@@ -85,5 +85,5 @@ def moved_words_pass(
         inside = there[:, None] & (pixel < h2)
         rest = affine + sample * AXES * (AXES + 1)
         label = warped_label(frame, rest, k0[:, None] + z, k1[:, None] + y, pixel + x, inside, d0, d1, d2, AXES)
-        word = tl.sum((label != 0).to(tl.int64) << bit[None, :].to(tl.int64), axis=1)
-        tl.store(words + ((sample * w0 + k0) * w1 + k1) * per_line + k2, word.to(tl.int32), mask=there)
+        word = tl.sum((label != 0).to(tl.int32) << bit[None, :], axis=1)
+        tl.store(words + ((sample * w0 + k0) * w1 + k1) * per_line + k2, word, mask=there)

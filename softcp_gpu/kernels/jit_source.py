@@ -105,32 +105,33 @@ def tile_blur_pass(
     image,  # (B, channels, s0, s1, s2)
     box, limits, gamma, sigma, blur, seed,  # as tile_source_pass
     out,  # (B, channels, s0, s1, s2)
-    margin, room, channels, s0, s1, s2, stream, stride, length, radius,
+    margin, room, channels, s0, s1, s2, stream, stride, length,
     SLOT: tl.constexpr,
     ENDS: tl.constexpr,  # the first slot: then the second one's gamma and noise follow
     FOLDS: tl.constexpr,  # the kernel is longer than the axis
+    RADIUS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
     """One axis of one slot's blur, of the samples that it blurs; beyond the tile anything may come in."""
-    sample = tl.program_id(1).to(tl.int64)
+    row = tl.program_id(1)
+    sample, channel = (row // channels).to(tl.int64), row % channels
     width = tl.load(blur + sample * 2 + SLOT).to(image.dtype.element_ty)
     if width > 0:
         a0, a1, a2, n0, n1, n2 = tile_of(box, sample, margin + room, s0, s1, s2)
         total = width * 0
-        for tap in range(-radius, radius + 1):
+        for tap in range(-RADIUS, RADIUS + 1):
             total += tap_weight(tap, width)
+        first = row.to(tl.int64) * s0 * s1 * s2
         for begin in range(tl.program_id(0) * BLOCK, n0 * n1 * n2, tl.num_programs(0) * BLOCK):
             t = begin + tl.arange(0, BLOCK)
             k0, k1, k2, inside = a0 + t // (n1 * n2), a1 + (t // n2) % n1, a2 + t % n2, t < n0 * n1 * n2
             at = (k0 * s1 + k1) * s2 + k2
             along = (at // stride) % length
-            for channel in range(channels):
-                first = (sample * channels + channel) * s0 * s1 * s2
-                line = image + first + at - along * stride
-                value = tl.zeros([BLOCK], dtype=image.dtype.element_ty)
-                for tap in range(-radius, radius + 1):
-                    neighbour = mirrored(along + tap, length, radius, FOLDS)
-                    value += tl.load(line + neighbour * stride, mask=inside, other=0) * (tap_weight(tap, width) / total)
-                if ENDS:
-                    value = _pointwise(value, limits, gamma, sigma, at, seed, stream, sample, channel, channels, 1)
-                tl.store(out + first + at, value, mask=inside)
+            line = image + first + at - along * stride
+            value = tl.zeros([BLOCK], dtype=image.dtype.element_ty)
+            for tap in tl.range(-RADIUS, RADIUS + 1, loop_unroll_factor=8):  # so that many loads are under way at once
+                neighbour = mirrored(along + tap, length, RADIUS, FOLDS)
+                value += tl.load(line + neighbour * stride, mask=inside, other=0) * (tap_weight(tap, width) / total)
+            if ENDS:
+                value = _pointwise(value, limits, gamma, sigma, at, seed, stream, sample, channel, channels, 1)
+            tl.store(out + first + at, value, mask=inside)

@@ -84,7 +84,7 @@ def away_from_core(
     if AXIS == 0:
         along = k0
     best = _known(lesion, known, at, place, k0, k1, k2, inside, taken, far, READS, PACKED)
-    for j in range(1, reach + 1):
+    for j in tl.range(1, reach + 1, loop_unroll_factor=4):  # so that many loads are under way at once
         d0, d1, d2 = j * (AXIS == 0), j * (AXIS == 1), j * (AXIS == 2)
         below, above = inside & (along - j >= a), inside & (along + j < a + n)
         lower = _known(

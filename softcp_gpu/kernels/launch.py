@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-PROGRAMS = 2048  # of a launch that follows lesions: about what runs at once on a large GPU
+PROGRAMS = 4096  # of a launch that follows lesions: some more than run at once on a large GPU
 
 
 def grid_of(batch: int, pixels: int, block: int) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from softcp_gpu.kernels import place_operators as places
 from softcp_gpu.kernels.launch import as_numbers, grid_of, launch, shared_grid, three
 
-PACKED, WARPED, RANGED = 32, 512, 2048  # words, or pixels, that a program does at a time
+PACKED, WARPED, RANGED = 128, 256, 2048  # words, or pixels, that a program does at a time
 RANGES = 32  # programs for the range of a channel
 
 

@@ -56,16 +56,16 @@ def source_tiles(x: Batch, draws: Draws, rules: Rules, plan: Plan) -> Tensor:
     launch(jit_source.tile_source_pass, _grid(x), *tensors, *sizes, n, BLOCK)
     if not rules.radius:
         return after
-    before = torch.empty_like(after)
+    before, rows = torch.empty_like(after), (_grid(x)[0], shape[0] * shape[1])
     # Back and forth, so that samples that blur end where the others are; of three axes a pass more, which only copies.
     lines = [(math.prod(shape[a + 1 :]), shape[a], rules.radius) for a in range(2, n + 2)]
     lines += [(1, shape[-1], 0)] * (n % 2)
     for slot in range(2):
         for i, (stride, length, radius) in enumerate(lines):
             given, out = (before, after) if i % 2 else (after, before)
-            sizes = (*room, shape[1], *frame, rules.stream, stride, length, radius)
-            flags = (slot, slot == 0 and i + 1 == len(lines), radius >= length, BLOCK)
-            launch(jit_source.tile_blur_pass, _grid(x), given, plan.box, *drawn, out, *sizes, *flags)
+            sizes = (*room, shape[1], *frame, rules.stream, stride, length)
+            flags = (slot, slot == 0 and i + 1 == len(lines), radius >= length, radius, BLOCK)
+            launch(jit_source.tile_blur_pass, rows, given, plan.box, *drawn, out, *sizes, *flags)
     return after
 
 
