@@ -10,7 +10,7 @@ from torch import Tensor
 from softcp_gpu import kernels
 from softcp_gpu.functional.rings import Rings
 from softcp_gpu.functional.table import soft_mask_table, weight_dtype
-from softcp_gpu.kernels import lesion_operators, operators
+from softcp_gpu.kernels import lesion_operators, operators, soft_operators
 
 if TYPE_CHECKING:
     from softcp_gpu.functional.soft_mask import Steps
@@ -21,10 +21,11 @@ def softens(lesion: Tensor, steps: Steps, footprint: str | Tensor) -> bool:
     return steps.spacing is None and isinstance(footprint, str) and kernels.run_on(lesion)
 
 
-def softens_at_once(mask: Tensor, alpha: float | Tensor, footprint: str | Tensor) -> bool:
-    """Whether `soft_operators.soft_mask` does it: no gradient is asked for."""
+def softens_at_once(mask: Tensor, alpha: float | Tensor, steps: tuple[int, int], footprint: str | Tensor) -> bool:
+    """Whether `soft_operators.soft_mask` does it: few steps, and no gradient is asked for."""
     asked = torch.is_grad_enabled() and isinstance(alpha, Tensor) and alpha.requires_grad
-    return isinstance(footprint, str) and kernels.run_on(mask) and not asked
+    few = max(steps) <= soft_operators.MOST_STEPS
+    return few and isinstance(footprint, str) and kernels.run_on(mask) and not asked
 
 
 def soften(lesion: Tensor, steps: Steps, footprint: str, profile: str, on_small: str) -> tuple[Tensor, Rings]:

@@ -9,7 +9,7 @@ from softcp_gpu.functional import execution
 from softcp_gpu.functional.inputs import Inputs
 from softcp_gpu.functional.intensity import OBJECT_NOISE
 from softcp_gpu.functional.lesion import lesion_of, most_of, widest_window
-from softcp_gpu.kernels import paste_operators, paste_plan
+from softcp_gpu.kernels import paste_operators, paste_plan, soft_operators
 from softcp_gpu.types import PasteConfig, PasteParams, PlacementRecord, SoftCPOutput
 
 SOFTENED = ("softcp", "softcp-geometric")
@@ -20,6 +20,8 @@ def pastes(x: Inputs, params: PasteParams, config: PasteConfig) -> bool:
     if params.object is None or config.blend not in SOFTENED or config.match != "none" or x.physical.mm is not None:
         return False
     if not len(x.image) or not kernels.run_on(x.image) or execution.may_read_values(x.image):
+        return False
+    if max(config.erode_max, config.dilate_max) > soft_operators.MOST_STEPS:
         return False
     candidates = params.candidate_u.shape[1]
     given = (x.image, x.source_image, params.alpha, *params.object.rigid, *params.object.intensity)

@@ -80,16 +80,15 @@ def soft_mask(
     if isinstance(k_dilate, str):
         k_dilate = auto_k_dilate(alpha)
         checks.fades_in_time(_maximum(k_dilate), alpha)
-    if spacing is None and fused.softens_at_once(mask, alpha, footprint):
-        given = (alpha, k_erode, k_dilate, _maximum(k_erode), _maximum(k_dilate))
-        return soft_operators.soft_mask(mask, *given, str(footprint), profile, on_small)
+    most = (_maximum(k_erode), _maximum(k_dilate))
+    if spacing is None and fused.softens_at_once(mask, alpha, most, footprint):
+        return soft_operators.soft_mask(mask, alpha, k_erode, k_dilate, *most, str(footprint), profile, on_small)
     alpha = _per_sample(alpha, batch, mask)
     steps = Steps(
         _per_sample(k_erode, batch, mask),
         _per_sample(k_dilate, batch, mask),
         alpha,
-        _maximum(k_erode),
-        _maximum(k_dilate),
+        *most,
         None if spacing is None else _same_spacing(spacing, mask),
     )
     lesion = checks.as_bool(mask)

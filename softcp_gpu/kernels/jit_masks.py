@@ -26,7 +26,7 @@ def _note_words(box, on, k0, k1, pixel, s0, s1, s2):
 
 
 @triton.jit
-def _packed(flags, words, box, sample, at, s0, s1, s2, per_line):
+def packed(flags, words, box, sample, at, s0, s1, s2, per_line):
     """Packs some words of a sample and notes what is on."""
     bit = tl.arange(0, 32)
     line, pixel = at // per_line, (at % per_line)[:, None] * 32 + bit[None, :]
@@ -53,9 +53,9 @@ def masks_pass(
     """Masks as words, and the boxes around what is on."""
     sample = tl.program_id(1).to(tl.int64)
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    _packed(others, other_words, other_box, sample, at, s0, s1, s2, per_line)
+    packed(others, other_words, other_box, sample, at, s0, s1, s2, per_line)
     if WITH_REGION:
-        _packed(region, region_words, region_box, sample, at, s0, s1, s2, per_line)
+        packed(region, region_words, region_box, sample, at, s0, s1, s2, per_line)
 
 
 @triton.jit

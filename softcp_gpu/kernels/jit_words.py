@@ -42,7 +42,7 @@ def _word(words, row, there, x, per_line):
 
 
 @triton.jit
-def _within(x, length):
+def within_line(x, length):
     """Which of the 32 pixels from pixel x on lie in a line of the frame."""
     after = tl.minimum(tl.maximum(length - x, 0), 32).to(tl.int64)
     before = tl.minimum(tl.maximum(-x, 0), 32).to(tl.int64)
@@ -55,7 +55,7 @@ def count_shared(word, region, others, z, y, x, d0, d1, d2, per_line, WITH_REGIO
     """How many pixels of words that lie at (z, y, x) are visible, in the region, and on other lesions."""
     there = (z >= 0) & (z < d0) & (y >= 0) & (y < d1) & (word != 0)
     row = z * d1 + y
-    visible = tl.where(there, _ones(word & _within(x, d2)), 0)
+    visible = tl.where(there, _ones(word & within_line(x, d2)), 0)
     in_region = visible * 0
     if WITH_REGION:
         in_region = _ones(word & _word(region, row, there, x, per_line))

@@ -32,9 +32,10 @@ def as_numbers(x: Tensor) -> Tensor:
     return x.view(torch.uint8) if x.dtype == torch.bool else x
 
 
-def launch(kernel: Any, grid: tuple[int, int], *arguments: Tensor | int | bool) -> None:
+def launch(kernel: Any, grid: tuple[int, int], *arguments: Any, num_warps: int = 4) -> None:
     """Runs `kernel` on contiguous tensors, the first argument one of them; an empty batch launches nothing."""
     first = arguments[0]
     if grid[0] * grid[1]:
         with torch.cuda.device_of(first):  # Triton takes torch's current device, whatever the tensors are on
-            kernel[grid](*(x.contiguous() if isinstance(x, Tensor) else x for x in arguments))
+            given = (x.contiguous() if isinstance(x, Tensor) else x for x in arguments)
+            kernel[grid](*given, num_warps=num_warps)

@@ -81,7 +81,7 @@ def _erosion_depth(lesion: Tensor, box: Tensor, erode_max: int, margin: int, cro
     depth, possible = _erosion_depth_like(lesion, box, erode_max, margin, cross)
     known, reads = _bytes(lesion), rings.OUTSIDE.value
     possible.zero_()
-    axes = axes_within(lesion.shape, erode_max)
+    axes = _axes(lesion.shape, erode_max)
     for i, axis in enumerate(axes):
         last = i + 1 == len(axes)
         found = depth if last else torch.empty_like(depth)
@@ -94,7 +94,7 @@ def _erosion_depth(lesion: Tensor, box: Tensor, erode_max: int, margin: int, cro
 
 @_erosion_depth.register_fake
 def _erosion_depth_like(lesion: Tensor, box: Tensor, erode_max: int, margin: int, cross: bool) -> tuple[Tensor, Tensor]:
-    depth = torch.empty(lesion.shape, dtype=level_dtype(erode_max + 2), device=lesion.device)
+    depth = torch.empty(lesion.shape, dtype=_level_dtype(erode_max + 2), device=lesion.device)
     return depth, torch.empty(lesion.shape[0], dtype=torch.int32, device=lesion.device)
 
 
@@ -112,7 +112,7 @@ def _soft_weight(depth: Tensor, box: Tensor, taken: Tensor, table: Tensor, cross
 @_soft_weight.register_fake
 def _soft_weight_like(depth: Tensor, box: Tensor, taken: Tensor, table: Tensor, cross: bool) -> tuple[Tensor, Tensor]:
     soft = torch.empty(depth.shape, dtype=table.dtype, device=depth.device)
-    return soft, torch.empty(depth.shape, dtype=level_dtype(table.shape[1]), device=depth.device)
+    return soft, torch.empty(depth.shape, dtype=_level_dtype(table.shape[1]), device=depth.device)
 
 
 @library.custom_op(
@@ -153,7 +153,7 @@ def _run_passes(
     known, grid, reads = _bytes(depth), _grid(depth), rings.CORE.value
     far = table.shape[1] - 1
     near = (far - 1, *three(depth.shape[2:]))  # rings reach no further
-    *axes, final = axes_within(depth.shape, far - 1)
+    *axes, final = _axes(depth.shape, far - 1)
     for axis in axes:
         found = torch.empty_like(level)
         tensors = (known, taken, found, taken, box)
@@ -225,7 +225,7 @@ _soft_weight.register_autograd(_weight_gradients, setup_context=_keep_weight)
 _soft_blend.register_autograd(_blend_gradients, setup_context=_keep_blend)
 
 
-def axes_within(shape: Sequence[int], reach: int) -> list[tuple[int, int, int, int]]:
+def _axes(shape: Sequence[int], reach: int) -> list[tuple[int, int, int, int]]:
     """Stride, length, reach and number of each axis that has neighbours within reach; of one axis, if none has."""
     lead = 5 - len(shape)
     axes = [(math.prod(shape[a + 1 :]), shape[a], min(reach, shape[a] - 1), lead + a - 2) for a in range(2, len(shape))]
@@ -240,6 +240,5 @@ def _bytes(x: Tensor) -> Tensor:
     return x.view(torch.uint8) if x.dtype == torch.bool else x
 
 
-def level_dtype(levels: int) -> torch.dtype:
-    """The least integer type that tells so many levels apart."""
+def _level_dtype(levels: int) -> torch.dtype:
     return torch.uint8 if levels <= 256 else torch.int16 if levels <= 1 << 15 else torch.int32

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, library
 
 from softcp_gpu.kernels.paste_plan import Batch, Draws, Rules, plan_of, work_dtype
-from softcp_gpu.kernels.paste_tiles import blended, ring_counts, source_tiles
+from softcp_gpu.kernels.paste_tiles import blended, source_tiles
 
 
 def paste(batch: Batch, draws: Draws, rules: Rules, *, over: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -82,6 +82,4 @@ def _record_like(x: Batch) -> tuple[Tensor, Tensor]:
 
 def _run(x: Batch, draws: Draws, rules: Rules, *, over: bool) -> tuple[Tensor, ...]:
     plan = plan_of(x, draws, rules)
-    rings = ring_counts(x, draws, rules, plan)
-    source = source_tiles(x, draws, rules, plan)
-    return blended(x, draws, rules, plan, rings, source, over=over)
+    return blended(x, draws, rules, plan, source_tiles(x, draws, rules, plan), over=over)

@@ -1,4 +1,4 @@
-"""The pixels of a paste, in the tile around each lesion: rings, the source, and the blend."""
+"""The pixels of a paste, in the tile around each lesion: the source, erosion, and rings with the blend."""
 
 from __future__ import annotations
 
@@ -8,39 +8,23 @@ import torch
 from torch import Tensor
 
 from softcp_gpu.kernels.launch import as_numbers, launch, shared_grid, three
-from softcp_gpu.kernels.operators import axes_within, level_dtype
 from softcp_gpu.kernels.paste_plan import Batch, Draws, Plan, Rules, work_dtype
 
-BLOCK = 256  # pixels that a program does at a time
+BLOCK, WORDS = 256, 32  # pixels, or words, that a program does at a time
 
 
-def ring_counts(x: Batch, draws: Draws, rules: Rules, plan: Plan) -> tuple[Tensor, str]:
-    """All passes of erosion, and of the rings all but the last.
+def cores(x: Batch, rules: Rules, plan: Plan) -> tuple[Tensor, int]:
+    """Each lesion after 0, 1, ... steps of erosion, packed as `plan.words`, and how many of them there are."""
+    from softcp_gpu.kernels import jit_grow
 
-    Returns:
-        (B, 1, *frame) integer, and what it holds: "lesion": nothing yet, "depth" or "distance".
-    """
-    from softcp_gpu.kernels import jit_rings, jit_tile
-
-    shape = x.image.shape
-    dtype = level_dtype(max(rules.erode_max, rules.dilate_max) + 2)
-    new = lambda: torch.empty((shape[0], 1, *shape[2:]), dtype=dtype, device=x.image.device)  # noqa: E731
-    known, holds = plan.words, "lesion"
-    erosions = axes_within(shape, rules.erode_max) if rules.erode_max else []
-    dilations = axes_within(shape, rules.dilate_max)[:-1]
-    passes = [(axis, True, i + 1 == len(erosions)) for i, axis in enumerate(erosions)]
-    passes += [(axis, False, False) for axis in dilations]
-    for axis, erodes, deepest in passes:
-        found, packed = new(), holds == "lesion"
-        core = not erodes and holds != "distance"
-        reads = jit_rings.CORE if core else jit_rings.OUTSIDE if packed else jit_rings.DISTANCE
-        tensors = (plan.words, known, plan.box, draws.k_erode, plan.possible, found)
-        far = (rules.erode_max if erodes else rules.dilate_max) + 1
-        sizes = (margin_of(rules), *_window(plan), *three(shape[2:]), far, axis[0], axis[2])
-        flags = (reads.value, packed, rules.erode_max > 0, deepest, rules.cross, axis[3], BLOCK)
-        launch(jit_tile.tile_distance_pass, _grid(x), *tensors, *sizes, *flags)
-        known, holds = found, "depth" if deepest else "distance"
-    return known, holds
+    if not rules.erode_max:
+        return plan.words, 1
+    batch, *window = plan.words.shape
+    out = plan.words.new_empty((batch, rules.erode_max + 1, *window))
+    given = (plan.words, plan.box, out, plan.possible, *window, *three(x.image.shape[2:]), rules.erode_max)
+    grid = shared_grid(batch, math.prod(window), WORDS)
+    launch(jit_grow.erode_pass, grid, *given, False, rules.cross, x.image.ndim - 2, WORDS, num_warps=1)
+    return out, rules.erode_max + 1
 
 
 def source_tiles(x: Batch, draws: Draws, rules: Rules, plan: Plan) -> Tensor:
@@ -49,7 +33,7 @@ def source_tiles(x: Batch, draws: Draws, rules: Rules, plan: Plan) -> Tensor:
 
     shape, n = x.image.shape, x.image.ndim - 2
     after = torch.empty(shape, dtype=work_dtype(x.image), device=x.image.device)
-    frame, room = three(shape[2:]), (margin_of(rules), 2 * rules.radius)
+    frame, room = three(shape[2:]), (rules.dilate_max, 2 * rules.radius)
     drawn = (plan.limits, draws.gamma, draws.noise_sigma, draws.blur_sigma_px, draws.seed)
     tensors = (x.source_image, draws.source_index, plan.sampling, plan.box, *drawn, after)
     sizes = (*room, shape[1], *three(x.source_image.shape[2:]), *frame, rules.stream)
@@ -70,36 +54,25 @@ def source_tiles(x: Batch, draws: Draws, rules: Rules, plan: Plan) -> Tensor:
 
 
 def blended(
-    x: Batch, draws: Draws, rules: Rules, plan: Plan, rings: tuple[Tensor, str], source: Tensor, *, over: bool
+    x: Batch, draws: Draws, rules: Rules, plan: Plan, source: Tensor, *, over: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The last pass of the rings, and everything that comes out."""
-    from softcp_gpu.kernels import jit_rings, jit_tile
+    """The rings, and everything that comes out."""
+    from softcp_gpu.kernels import jit_tile
 
     shape, n = x.image.shape, x.image.ndim - 2
+    eroded, planes = cores(x, rules, plan)
     image = x.image if over else x.image.clone(memory_format=torch.contiguous_format)
     mask = x.mask.clone(memory_format=torch.contiguous_format)
     soft = source.new_zeros((shape[0], 1, *shape[2:]))
     record = torch.empty((shape[0], n + 6), dtype=torch.int64, device=soft.device)
-    (known, holds), axis = rings, axes_within(shape, rules.dilate_max)[-1]
-    reads = jit_rings.DISTANCE if holds == "distance" else jit_rings.CORE
-    lesion = (plan.words, known, plan.box, draws.k_erode, plan.possible)
     where = (plan.home, plan.affine, as_numbers(x.labels), draws.source_index, plan.table)
-    given = (*lesion, plan.state, *where, source, image, as_numbers(mask), soft, record)
-    sizes = (margin_of(rules), *_window(plan), *three(shape[2:]), *three(x.labels.shape[2:]))
-    sizes = (*sizes, shape[1], rules.dilate_max + 1, axis[0], axis[2])
-    flags = (reads.value, holds == "lesion", rules.erode_max > 0, rules.cross, rules.skips, axis[3], n, BLOCK)
-    launch(jit_tile.tile_paste_pass, _grid(x), *given, *sizes, *flags)
+    lesion = (eroded, plan.box, draws.k_erode, plan.possible, plan.state, *where)
+    sizes = (planes, *plan.words.shape[1:], *three(shape[2:]), *three(x.labels.shape[2:]), shape[1], rules.dilate_max)
+    flags = (rules.erode_max > 0, rules.cross, rules.skips, n, WORDS)
+    grid = shared_grid(shape[0], shape[2:].numel() // 32, WORDS)
+    given = (*lesion, source, image, as_numbers(mask), soft, record, *sizes)
+    launch(jit_tile.tile_paste_pass, grid, *given, *flags, num_warps=1)
     return image, mask, soft, record
-
-
-def margin_of(rules: Rules) -> int:
-    """How far around a lesion's box rings reach; one pixel at least, so that the lesion ends in its tile."""
-    return max(rules.dilate_max, 1)
-
-
-def _window(plan: Plan) -> tuple[int, ...]:
-    """Lengths of the words of a lesion."""
-    return tuple(plan.words.shape[1:])
 
 
 def _grid(x: Batch) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The soft mask as one operator of torch: six launches for images. Nothing is differentiated.
+"""The soft mask as one operator of torch: four launches. Nothing is differentiated.
 
 Triton is imported when it first runs.
 """
@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, library
 
 from softcp_gpu.kernels.launch import as_numbers, grid_of, launch, shared_grid, three
-from softcp_gpu.kernels.operators import axes_within, level_dtype
+from softcp_gpu.kernels.place_operators import WORD
 
-FRAMED, BLOCK = 4096, 256  # pixels that a program does at a time
+MOST_STEPS = 32  # of erosion and of dilation: a word is looked at with its neighbours
+PACKED, WORDS = 128, 32  # words that a program does at a time
 
 
 def soft_mask(
@@ -48,44 +49,40 @@ def soft_mask(
     " bool cross, bool geometric, bool skips) -> Tensor",
 )
 def _soft_mask(*inputs: Any) -> Tensor:
-    from softcp_gpu.kernels import jit_rings, jit_soft, jit_tile
+    from softcp_gpu.kernels import jit_grow, jit_soft
 
     mask, alphas, erodes, dilates, alpha, erode_max, k_max, cross, geometric, skips = inputs
-    soft, batch, shape = _soft_mask_like(*inputs), len(mask), mask.shape
-    frame, pixels = three(shape[2:]), shape[2:].numel()
-    noted = torch.zeros(batch * 8, dtype=torch.int32, device=mask.device)
+    batch, shape, frame, device = len(mask), mask.shape, three(mask.shape[2:]), mask.device
+    soft = torch.zeros(shape, dtype=_dtype(alphas), device=device)
+    noted = torch.zeros(batch * 8, dtype=torch.int32, device=device)
     box, possible = noted[: batch * 7], noted[batch * 7 :]
-    steps = torch.empty(batch, dtype=torch.int64, device=mask.device)
-    table = torch.empty((batch, k_max + 2), dtype=soft.dtype, device=mask.device)
+    steps = torch.empty(batch, dtype=torch.int64, device=device)
+    table = torch.empty((batch, k_max + 2), dtype=soft.dtype, device=device)
+    per_line = -(-frame[2] // WORD)
+    words = torch.empty((batch, *frame[:2], per_line), dtype=torch.int32, device=device)
     same = torch.tensor(alpha, dtype=torch.float32).item()  # what a tensor of it would hold
     drawn = (same if alphas is None else alphas, erode_max if erodes is None else erodes)
     drawn = (*drawn, k_max if dilates is None else dilates)
     each = (alphas is not None, erodes is not None, dilates is not None)
-    known = as_numbers(mask)
-    sizes, levels = (*frame, k_max), 1 << (k_max + 1).bit_length()
-    given = (known, *drawn, box, soft, steps, table)
-    launch(jit_soft.frame_pass, grid_of(batch, pixels, FRAMED), *given, *sizes, *each, geometric, levels, FRAMED)
-    erosions = axes_within(shape, erode_max) if erode_max else []
-    *dilations, last = axes_within(shape, k_max)
-    passes = [(axis, erode_max + 1, i + 1 == len(erosions)) for i, axis in enumerate(erosions)]
-    passes += [(axis, k_max + 1, False) for axis in dilations]
-    margin, dtype, grid = max(k_max, 1), level_dtype(max(erode_max, k_max) + 2), shared_grid(batch, pixels, BLOCK)
-    for i, (axis, far, deepest) in enumerate(passes):
-        found, reads = torch.empty(shape, dtype=dtype, device=mask.device), jit_rings.DISTANCE
-        if i in (0, len(erosions)):
-            reads = jit_rings.OUTSIDE if i < len(erosions) else jit_rings.CORE
-        sizes = (margin, 1, 1, 1, *frame, far, axis[0], axis[2])
-        flags = (reads.value, False, erode_max > 0, deepest, cross, axis[3], BLOCK)
-        launch(jit_tile.tile_distance_pass, grid, known, known, box, steps, possible, found, *sizes, *flags)
-        known = found
-    reads = jit_rings.DISTANCE if dilations else jit_rings.CORE
-    sizes = (margin, *frame, k_max + 1, last[0], last[2])
-    flags = (reads.value, erode_max > 0, cross, skips, last[3], BLOCK)
-    launch(jit_soft.tile_soft_pass, grid, known, box, steps, possible, table, soft, *sizes, *flags)
+    given = (as_numbers(mask), *drawn, words, box, steps, table, *frame, per_line, k_max)
+    count = words[0].numel()
+    how = (*each, geometric, 1 << (k_max + 1).bit_length(), PACKED)
+    launch(jit_soft.words_pass, grid_of(batch, count, PACKED), *given, *how)
+    cores, planes, grid = words, 1, shared_grid(batch, count, WORDS)
+    if erode_max:
+        cores, planes = words.new_empty((batch, erode_max + 1, *words.shape[1:])), erode_max + 1
+        given = (words, box, cores, possible, *words.shape[1:], *frame, erode_max)
+        launch(jit_grow.erode_pass, grid, *given, True, cross, len(shape) - 2, WORDS, num_warps=1)
+    given = (cores, box, steps, possible, table, soft, planes, per_line, *frame, k_max)
+    launch(jit_soft.tile_soft_pass, grid, *given, erode_max > 0, cross, skips, len(shape) - 2, WORDS, num_warps=1)
     return soft
 
 
 @_soft_mask.register_fake
 def _soft_mask_like(mask: Tensor, alphas: Tensor | None, *rest: Any) -> Tensor:
-    dtype = torch.float64 if alphas is not None and alphas.dtype == torch.float64 else torch.float32
-    return torch.empty(mask.shape, dtype=dtype, device=mask.device)
+    return torch.empty(mask.shape, dtype=_dtype(alphas), device=mask.device)
+
+
+def _dtype(alphas: Tensor | None) -> torch.dtype:
+    """What S is computed in."""
+    return torch.float64 if alphas is not None and alphas.dtype == torch.float64 else torch.float32

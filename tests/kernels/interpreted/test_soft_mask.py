@@ -62,6 +62,25 @@ def test_the_public_function_runs_on_kernels(kernels_only):
             assert torch.equal(soft_mask(mask.to(dtype), 1, "auto", 0.7, footprint="cross"), expected)
 
 
+WIDE = [((13, 70), 2, 4), ((3, 130), 0, 32), ((36, 9), 32, 1), ((3, 4, 65), 2, 3)]
+
+
+@pytest.mark.parametrize("on_small", ["shrink", "skip"])
+@pytest.mark.parametrize("footprint", ["full", "cross"])
+@pytest.mark.parametrize(("shape", "k_erode", "k_dilate"), WIDE)
+def test_in_one_operator_it_is_the_same_bit_for_bit(shape, k_erode, k_dilate, footprint, on_small, monkeypatch):
+    """Lines of one word and of several, and lesions that touch the border; each step moves pixels between words."""
+    mask, steps = blobs(4, shape, seed=k_dilate), per_sample(k_erode, k_dilate, 4)
+    given = (steps.k_erode, steps.k_dilate, steps.alpha.detach())
+    how = {"footprint": footprint, "profile": "geometric" if k_erode == 2 else "softcp", "on_small": on_small}
+    expected = soft_mask(mask, *given, **how)
+    monkeypatch.setattr(operators, "soft_weight", None)
+    with kernels.use("on"):
+        assert torch.equal(soft_mask(mask, *given, **how), expected)
+        numbers = soft_mask(mask, k_erode, k_dilate, 0.7, **how)
+    assert torch.equal(numbers, soft_mask(mask, k_erode, k_dilate, 0.7, **how))
+
+
 @pytest.mark.parametrize("setting", [{"spacing": (1.0, 0.7)}, {"footprint": torch.ones(3, 5)}])
 def test_millimetres_and_other_footprints_stay_plain(setting, monkeypatch):
     mask = blobs(3, (23, 18))
