@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from softcp_gpu import kernels
 from softcp_gpu.functional import execution
@@ -15,13 +16,17 @@ from softcp_gpu.types import PasteConfig, PasteParams, PlacementRecord, SoftCPOu
 SOFTENED = ("softcp", "softcp-geometric")
 
 
+def fits(config: PasteConfig) -> bool:
+    """Whether `paste` knows such calls: nothing lies between weight and paste, and there are not too many rings."""
+    few = max(config.erode_max, config.dilate_max) <= soft_operators.MOST_STEPS
+    return few and config.blend in SOFTENED and config.match == "none"
+
+
 def pastes(x: Inputs, params: PasteParams, config: PasteConfig) -> bool:
-    """Whether `paste` does it: nothing lies between weight and paste, all is counted in pixels, nothing is learnt."""
-    if params.object is None or config.blend not in SOFTENED or config.match != "none" or x.physical.mm is not None:
+    """Whether `paste` does it: kernels run, all is counted in pixels, and no gradient is asked for."""
+    if params.object is None or not fits(config) or x.physical.mm is not None:
         return False
     if not len(x.image) or not kernels.run_on(x.image) or execution.may_read_values(x.image):
-        return False
-    if max(config.erode_max, config.dilate_max) > soft_operators.MOST_STEPS:
         return False
     candidates = params.candidate_u.shape[1]
     given = (x.image, x.source_image, params.alpha, *params.object.rigid, *params.object.intensity)
@@ -29,13 +34,16 @@ def pastes(x: Inputs, params: PasteParams, config: PasteConfig) -> bool:
     return not asked and candidates > 0 and candidates & (candidates - 1) == 0
 
 
-def paste(x: Inputs, params: PasteParams, config: PasteConfig, *, over: bool) -> SoftCPOutput:
+def paste(
+    x: Inputs, params: PasteParams, config: PasteConfig, *, over: bool = False, addresses: Tensor | None = None
+) -> SoftCPOutput:
     """Where `pastes` says so.
 
     Args:
         x: `source_rows` picks from image and mask of the sources.
         params, config: the draws and the rest.
         over: the image of the result may be written over that of `x`.
+        addresses: as `paste_plan.Batch` has them; then the image of the result means nothing.
     """
     assert params.object is not None
     n, shape, work = x.image.ndim - 2, tuple(x.image.shape[2:]), execution.work_dtype(x.image)
@@ -46,7 +54,7 @@ def paste(x: Inputs, params: PasteParams, config: PasteConfig, *, over: bool) ->
     rows, limits = x.source_rows, x.physical.source_range
     rows = torch.arange(len(x.image), device=x.image.device) if rows is None else rows
     limits = None if limits is None else limits.to(work).contiguous()
-    batch = paste_plan.Batch(x.image, x.mask, others, x.region, x.source_image, labels, limits)
+    batch = paste_plan.Batch(x.image, x.mask, others, x.region, x.source_image, labels, limits, addresses)
     own, intensity = (t.detach() for t in params.object.rigid), (t.detach() for t in params.object.intensity)
     drawn = (params.candidate_u, params.rank_u, *own, *intensity)
     steps = (params.alpha.detach(), params.k_erode, params.k_dilate)
@@ -58,6 +66,8 @@ def paste(x: Inputs, params: PasteParams, config: PasteConfig, *, over: bool) ->
     flags = (config.footprint == "cross", config.blend == "softcp-geometric", config.on_small == "skip")
     numbers = (config.erode_max, config.dilate_max, config.object_blur_px, OBJECT_NOISE)
     rules = paste_plan.Rules(*bounds, *lengths, *numbers, *flags, config.in_place)
-    image, mask, soft, record = paste_operators.paste(batch, draws, rules, over=over and x.image.is_contiguous())
+    image, mask, soft, record = paste_operators.paste(
+        batch, draws, rules, over=over and addresses is None and x.image.is_contiguous()
+    )
     offset, counts = record[:, :n], record[:, n:].unbind(1)
     return SoftCPOutput(image, mask, soft, PlacementRecord(offset, *counts[:-1]), counts[-1], params)

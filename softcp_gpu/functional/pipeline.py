@@ -35,6 +35,7 @@ def soft_cp(
     physical: Physical | None = None,
     *,
     over: bool = False,
+    addresses: Tensor | None = None,
 ) -> SoftCPOutput:
     """Runs Soft-CP on checked tensors; a pure function of its arguments, traceable as one graph.
 
@@ -48,6 +49,8 @@ def soft_cp(
         config: the rest.
         physical: spacing and value range of image and sources, where they are known.
         over: `image` is not needed any more, so the result may lie in its memory.
+        addresses: where image, source image and the image of the result lie, see `paste_plan.Batch`, for a call that
+            `fused_paste.pastes` and that transforms no whole image.
 
     Returns:
         The result and its record. Under autocast, and for half precision, it computes in float32.
@@ -56,7 +59,7 @@ def soft_cp(
     whole = Inputs(image, mask, region, source_image, source_mask, physical or Physical())
     with execution.without_autocast(image), execution.frames_of(image.shape[2:]):
         if not execution.may_read_values(image):
-            return _augment(whole.with_sources(source), params, config, over=over)
+            return _augment(whole.with_sources(source), params, config, over=over, addresses=addresses)
         if not len(image):
             return _untouched(whole, params)
         # Together, so that what calling an operation costs is shared; a sample gets the same bits in every company.
@@ -84,7 +87,9 @@ def _config_of(config: PasteConfig, physical: Physical, params: PasteParams) -> 
     return config._replace(least_mm=tuple(physical.mm[0].tolist()), resample=resample)
 
 
-def _augment(x: Inputs, params: PasteParams, config: PasteConfig, *, over: bool = False) -> SoftCPOutput:
+def _augment(
+    x: Inputs, params: PasteParams, config: PasteConfig, *, over: bool = False, addresses: Tensor | None = None
+) -> SoftCPOutput:
     """All stages, every sample with its own source."""
     if params.background is not None:
         draws = params.background
@@ -97,7 +102,7 @@ def _augment(x: Inputs, params: PasteParams, config: PasteConfig, *, over: bool 
     if skip:
         out = _untouched(x, params)
     elif fused_paste.pastes(x, params, config):
-        out = fused_paste.paste(x, params, config, over=over or params.background is not None)
+        out = fused_paste.paste(x, params, config, over=over or params.background is not None, addresses=addresses)
     else:
         out = _paste(x.with_masks(), params, config)
     if params.image is not None:

@@ -86,9 +86,7 @@ def _spread_by_one(left, right):
 
 
 @triton.jit
-def grown(
-    left, right, lesion, k0, k1, w, there, step, OUTSIDE: tl.constexpr, CROSS: tl.constexpr, AXES: tl.constexpr
-):
+def grown(left, right, lesion, k0, k1, w, there, step, OUTSIDE: tl.constexpr, CROSS: tl.constexpr, AXES: tl.constexpr):
     """The set after one step more, and what the next step goes on from."""
     if CROSS:
         left, right = _spread_by_one(left, right)

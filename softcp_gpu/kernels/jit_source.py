@@ -6,6 +6,15 @@ import triton.language as tl
 from softcp_gpu.kernels.jit_blur import mirrored, tap_weight
 from softcp_gpu.kernels.jit_tile import tile_of
 from softcp_gpu.kernels.jit_warp import corners, interpolated, transformed
+from softcp_gpu.kernels.jit_words import lies_at
+
+
+@triton.jit
+def copy_pass(image, out, addresses, count, BY_ADDRESS: tl.constexpr, BLOCK: tl.constexpr):
+    """A copy of numbers in a row."""
+    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    value = tl.load(lies_at(image, addresses, 0, BY_ADDRESS) + at, mask=at < count, other=0)
+    tl.store(lies_at(out, addresses, 2, BY_ADDRESS) + at, value, mask=at < count)
 
 
 @triton.jit
@@ -22,7 +31,9 @@ def ranges_pass(
     gamma,  # (B, 2); sigma likewise
     sigma,
     ranges,  # (B, channels, blocks, 2), out: least and largest value that a program has found
+    addresses,  # (3,) int64, if BY_ADDRESS: of image, source and result
     channels, pixels, blocks,
+    BY_ADDRESS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
     """The range of each source that somebody asks for, block by block."""
@@ -30,6 +41,7 @@ def ranges_pass(
     sample = (row // channels).to(tl.int64)
     if _asks(gamma, sigma, sample):
         channel = row % channels
+        source = lies_at(source, addresses, 1, BY_ADDRESS)
         base = source + (tl.load(rows + sample) * channels + channel) * pixels
         at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
         dtype: tl.constexpr = ranges.dtype.element_ty
@@ -72,9 +84,11 @@ def tile_source_pass(
     blur,
     seed,  # (B,) int64, of the noise
     out,  # (B, channels, s0, s1, s2)
+    addresses,  # as ranges_pass
     margin, room,  # around the box; and beyond it, where anything blurs
     channels, d0, d1, d2, s0, s1, s2,
     stream,  # of the first slot's noise
+    BY_ADDRESS: tl.constexpr,
     AXES: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -84,6 +98,7 @@ def tile_source_pass(
     wide = margin + tl.where(first | second, room, 0)
     a0, a1, a2, n0, n1, n2 = tile_of(box, sample, wide, s0, s1, s2)
     dtype: tl.constexpr = out.dtype.element_ty
+    source = lies_at(source, addresses, 1, BY_ADDRESS)
     matrix, row = sampling + sample * AXES * (AXES + 1), tl.load(rows + sample)
     for begin in range(tl.program_id(0) * BLOCK, n0 * n1 * n2, tl.num_programs(0) * BLOCK):
         t = begin + tl.arange(0, BLOCK)

@@ -9,7 +9,7 @@ import triton.language as tl
 from softcp_gpu.kernels.jit_grow import lesion_of, levels, numbers_of, packed_at, taken_steps
 from softcp_gpu.kernels.jit_lesion import warped_label
 from softcp_gpu.kernels.jit_plan import LESION_TOO_SMALL, PASTED
-from softcp_gpu.kernels.jit_words import along_axes
+from softcp_gpu.kernels.jit_words import along_axes, lies_at
 
 STATE = tl.constexpr(5)  # numbers of a sample, of jit_plan.plan_pass
 
@@ -44,10 +44,11 @@ def tile_paste_pass(
     mask,
     soft,  # (B, pixels), zeros, out
     record,  # (B, AXES + 6) int64, out: offset, area, visible, in the region, on other lesions, erosion steps; status
+    addresses,  # (3,) int64, if BY_ADDRESS: the image lies at the last one
     planes, w0, w1, per_line, s0, s1, s2, d0, d1, d2, channels, k_max,
     ERODES: tl.constexpr, CROSS: tl.constexpr,
     SKIPS: tl.constexpr,  # a lesion that cannot be eroded by all steps is not pasted
-    AXES: tl.constexpr, BLOCK: tl.constexpr,
+    BY_ADDRESS: tl.constexpr, AXES: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Rings, S from the table, S * source + (1 - S) * image, the union of the labels, and the record."""
     sample = tl.program_id(1).to(tl.int64)
@@ -77,6 +78,7 @@ def tile_paste_pass(
         tl.store(row + AXES + 4, (taken * pasted).to(tl.int64))
         tl.store(row + AXES + 5, status.to(tl.int64))
     pixels, bit, total = s0 * s1 * s2, tl.arange(0, 32)[None, :], n0 * n1 * n2 * pasted
+    image = lies_at(image, addresses, 2, BY_ADDRESS)
     frame, matrix = labels + tl.load(rows + sample) * d0 * d1 * d2, affine + sample * AXES * (AXES + 1)
     for begin in range(tl.program_id(0) * BLOCK, total, tl.num_programs(0) * BLOCK):
         t = begin + tl.arange(0, BLOCK)

@@ -87,3 +87,11 @@ def along_axes(vector, first: tl.constexpr, AXES: tl.constexpr):
     """A sample's numbers along three axes."""
     lead = tl.load(vector).to(tl.int32) if AXES == 3 else first
     return lead, tl.load(vector + AXES - 2).to(tl.int32), tl.load(vector + AXES - 1).to(tl.int32)
+
+
+@triton.jit
+def lies_at(x, addresses, number: tl.constexpr, BY_ADDRESS: tl.constexpr):
+    """The pixels of x: there, or where a number on the device says, so that a captured graph runs on other memory."""
+    if BY_ADDRESS:
+        x = tl.multiple_of(tl.load(addresses + number).to(x.dtype), 16)
+    return x

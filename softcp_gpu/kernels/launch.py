@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ def grid_of(batch: int, pixels: int, block: int) -> tuple[int, int]:
 
 
 def shared_grid(batch: int, pixels: int, block: int) -> tuple[int, int]:
-    """As many programs as keep a GPU busy: each does several blocks where there are more, or fewer if there are less."""
+    """As many programs as keep a GPU busy, or fewer; each does several blocks where there are more of them."""
     blocks, _ = grid_of(batch, pixels, block)
     return min(blocks, max(PROGRAMS // max(batch, 1), 16)), batch
 
@@ -30,6 +31,30 @@ def three(lengths: Sequence[int]) -> tuple[int, ...]:
 def as_numbers(x: Tensor) -> Tensor:
     """Flags as bytes, all else as it is."""
     return x.view(torch.uint8) if x.dtype == torch.bool else x
+
+
+class Branch:
+    """What does not depend on the launches in between: beside them where a CUDA graph is captured, else in its turn.
+
+    All memory that it works on is taken before or after it, not inside.
+    """
+
+    def __init__(self, like: Tensor) -> None:
+        captures = like.device.type == "cuda" and torch.cuda.is_current_stream_capturing()
+        self._stream = torch.cuda.Stream(like.device) if captures else None
+        self.beside = captures
+
+    def begin(self) -> AbstractContextManager[object]:
+        """What is launched in this context comes after all that has been launched until now."""
+        if self._stream is None:
+            return nullcontext()
+        self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
+        return torch.cuda.stream(self._stream)
+
+    def join(self) -> None:
+        """What is launched from now on comes after all of the branch."""
+        if self._stream is not None:
+            torch.cuda.current_stream(self._stream.device).wait_stream(self._stream)
 
 
 def launch(kernel: Any, grid: tuple[int, int], *arguments: Any, num_warps: int = 4) -> None:

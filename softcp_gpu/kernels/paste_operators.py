@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, library
 
-from softcp_gpu.kernels.paste_plan import Batch, Draws, Rules, plan_of, work_dtype
-from softcp_gpu.kernels.paste_tiles import blended, source_tiles
+from softcp_gpu.kernels.launch import Branch
+from softcp_gpu.kernels.paste_plan import Batch, Draws, Rules, find_ranges, new_ranges, plan_of, work_dtype
+from softcp_gpu.kernels.paste_tiles import blend, erode, filled_result, new_cores, source_tiles
 
 
 def paste(batch: Batch, draws: Draws, rules: Rules, *, over: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -24,7 +25,7 @@ def paste(batch: Batch, draws: Draws, rules: Rules, *, over: bool) -> tuple[Tens
         over: the result is written over `batch.image`, which the sources may be as well.
 
     Returns:
-        image and mask, as they came; S (B, 1, *frame), float32, or float64 for such images; and (B, n + 6) int64:
+        image and mask, as they came (of an image that lies elsewhere, nothing); S (B, 1, *frame), float32, or float64 for such images; and (B, n + 6) int64:
         offset, area, visible, in the region, on other lesions, erosion steps, status.
     """
     if over:
@@ -34,7 +35,8 @@ def paste(batch: Batch, draws: Draws, rules: Rules, *, over: bool) -> tuple[Tens
     return image, mask, soft, record
 
 
-_GIVEN = "Tensor mask, Tensor others, Tensor? region, Tensor source, Tensor labels, Tensor? source_range, Tensor seed"
+_GIVEN = "Tensor mask, Tensor others, Tensor? region, Tensor source, Tensor labels, Tensor? source_range"
+_GIVEN += ", Tensor? addresses, Tensor seed"
 _GIVEN += ", Tensor apply, Tensor rows, Tensor alpha, Tensor k_erode, Tensor k_dilate, Tensor candidate_u"
 _GIVEN += ", Tensor rank_u, Tensor flip, Tensor angle, Tensor scale, Tensor shift, Tensor gamma, Tensor sigma"
 _GIVEN += ", Tensor blur, float[] bounds, bool[] fraction, int[] most, int[] canvas, int[] window, int erode_max"
@@ -81,5 +83,19 @@ def _record_like(x: Batch) -> tuple[Tensor, Tensor]:
 
 
 def _run(x: Batch, draws: Draws, rules: Rules, *, over: bool) -> tuple[Tensor, ...]:
-    plan = plan_of(x, draws, rules)
-    return blended(x, draws, rules, plan, source_tiles(x, draws, rules, plan), over=over)
+    ranged, filled = Branch(x.image), Branch(x.image)
+    ranges = new_ranges(x) if x.source_range is None else x.source_range[:, :, None]
+    if x.source_range is None:
+        with ranged.begin():
+            find_ranges(x, draws, ranges)
+    out = filled_result(x, filled, over=over) if filled.beside else None
+    plan = plan_of(x, draws, rules, ranged, ranges)
+    cores = new_cores(rules, plan)
+    with filled.begin():
+        erode(x, rules, plan, cores)
+    source = source_tiles(x, draws, rules, plan)
+    filled.join()
+    # In turn it comes late: by then some memory is free again.
+    out = out or filled_result(x, filled, over=over)
+    blend(x, draws, rules, plan, cores, source, out)
+    return tuple(out)

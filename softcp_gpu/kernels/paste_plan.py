@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from softcp_gpu.kernels import place_operators as places
-from softcp_gpu.kernels.launch import as_numbers, grid_of, launch, shared_grid, three
+from softcp_gpu.kernels.launch import Branch, as_numbers, grid_of, launch, shared_grid, three
 
-PACKED, WARPED, RANGED = 128, 256, 2048  # words, or pixels, that a program does at a time
+PACKED, MOVED = 128, 16  # words that a program does at a time
+WARPED, RANGED = 256, 2048  # pixels likewise
 RANGES = 32  # programs for the range of a channel
 
 
@@ -26,6 +27,8 @@ class Batch(NamedTuple):
     source_image: Tensor  # (N, C, *source) floating
     labels: Tensor  # (N, 1, *source), the id of each lesion pixel, else 0
     source_range: Tensor | None  # (B, C, 2), the unit of gamma and noise; None: that of the source
+    # (3,) int64: where image, source image and result lie, contiguous and at multiples of 16, whatever the tensors are.
+    addresses: Tensor | None
 
 
 class Draws(NamedTuple):
@@ -85,8 +88,14 @@ def work_dtype(image: Tensor) -> torch.dtype:
     return torch.float64 if image.dtype == torch.float64 else torch.float32
 
 
-def plan_of(x: Batch, draws: Draws, rules: Rules) -> Plan:
-    """Boxes, motions, places and weights."""
+def plan_of(x: Batch, draws: Draws, rules: Rules, branch: Branch, ranges: Tensor) -> Plan:
+    """Boxes, motions, places and weights.
+
+    Args:
+        x, draws, rules: of the call.
+        branch: in which the ranges are found.
+        ranges: of `new_ranges`.
+    """
     from softcp_gpu.kernels import jit_lesion, jit_masks, jit_motion, jit_places, jit_plan
 
     device, work = x.image.device, work_dtype(x.image)
@@ -127,9 +136,9 @@ def plan_of(x: Batch, draws: Draws, rules: Rules) -> Plan:
     window = three(rules.window)
     across = -(-window[2] // places.WORD)
     words = new(batch, *window[:2], across, dtype=torch.int32)
-    grid = shared_grid(batch, window[0] * window[1] * across, PACKED)
+    grid = shared_grid(batch, window[0] * window[1] * across, MOVED)
     sizes = (*three(own), *window[:2], across)
-    launch(jit_masks.moved_words_pass, grid, labels, rows, affine, home, extent, words, *sizes, n, PACKED)
+    launch(jit_masks.moved_words_pass, grid, labels, rows, affine, home, extent, words, *sizes, n, MOVED)
     counts = new(batch, candidates, 4, dtype=torch.int32)
     sizes, rule = (*window[:2], across, *frame, per_line), (x.region is not None, *rule)
     packed = (words, region_words, other_words)
@@ -142,7 +151,8 @@ def plan_of(x: Batch, draws: Draws, rules: Rules) -> Plan:
     given = (*packed, extent, area, first, span, counts, legal, most)
     grid = (min(blocks, places.PROGRAMS), batch)
     launch(jit_places.map_pass, grid, *given, *sizes, *rule, n, candidates, places.MAPPED)
-    ranges, blocks = _ranges(x, draws)
+    branch.join()
+    blocks = ranges.shape[2]
     k_max, channels = rules.dilate_max, x.image.shape[1]
     out = (new(batch, 7, dtype=torch.int32), new(batch, 5, dtype=torch.int32), new(batch, n, n + 1, dtype=work))
     out = (*out, new(batch, channels, 2, dtype=work), new(batch, k_max + 2, dtype=work))
@@ -160,15 +170,28 @@ def _rounded(window: Sequence[int]) -> list[int]:
     return [*window[:-1], -(-window[-1] // places.WORD) * places.WORD]
 
 
-def _ranges(x: Batch, draws: Draws) -> tuple[Tensor, int]:
-    """Least and largest values of each channel of each sample's source, in so many blocks."""
+def new_ranges(x: Batch) -> Tensor:
+    """Memory for the least and the largest value of each channel of each sample's source, in so many blocks."""
+    pixels = x.source_image.shape[2:].numel()
+    shape = (*x.image.shape[:2], min(RANGES, -(-pixels // RANGED)), 2)
+    return torch.empty(shape, dtype=work_dtype(x.image), device=x.image.device)
+
+
+def find_ranges(x: Batch, draws: Draws, ranges: Tensor) -> None:
+    """Fills `new_ranges`."""
     from softcp_gpu.kernels import jit_source
 
-    batch, channels, pixels = len(x.image), x.image.shape[1], x.source_image.shape[2:].numel()
-    if x.source_range is not None:
-        return x.source_range, 1
-    blocks = min(RANGES, -(-pixels // RANGED))
-    ranges = torch.empty((batch, channels, blocks, 2), dtype=work_dtype(x.image), device=x.image.device)
-    given = (x.source_image, draws.source_index, draws.gamma, draws.noise_sigma, ranges)
-    launch(jit_source.ranges_pass, (blocks, batch * channels), *given, channels, pixels, blocks, RANGED)
-    return ranges, blocks
+    batch, channels, blocks, _ = ranges.shape
+    given = (pixels_of(x.source_image, x), draws.source_index, draws.gamma, draws.noise_sigma, ranges, *address(x))
+    sizes = (channels, x.source_image.shape[2:].numel(), blocks, x.addresses is not None, RANGED)
+    launch(jit_source.ranges_pass, (blocks, batch * channels), *given, *sizes)
+
+
+def pixels_of(image: Tensor, x: Batch) -> Tensor:
+    """What kernels get: the tensor, or, of one that lies elsewhere, its type."""
+    return image if x.addresses is None else image.new_empty(1)
+
+
+def address(x: Batch) -> tuple[Tensor]:
+    """What kernels get as addresses."""
+    return (x.labels if x.addresses is None else x.addresses,)

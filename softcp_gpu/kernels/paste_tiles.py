@@ -3,28 +3,63 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from softcp_gpu.kernels.launch import as_numbers, launch, shared_grid, three
-from softcp_gpu.kernels.paste_plan import Batch, Draws, Plan, Rules, work_dtype
+from softcp_gpu.kernels.launch import Branch, as_numbers, launch, shared_grid, three
+from softcp_gpu.kernels.paste_plan import Batch, Draws, Plan, Rules, address, pixels_of, work_dtype
 
-BLOCK, WORDS = 256, 32  # pixels, or words, that a program does at a time
+BLOCK, WORDS, COPIED = 256, 32, 4096  # pixels, words, numbers that a program does at a time
 
 
-def cores(x: Batch, rules: Rules, plan: Plan) -> tuple[Tensor, int]:
-    """Each lesion after 0, 1, ... steps of erosion, packed as `plan.words`, and how many of them there are."""
+class Result(NamedTuple):
+    """What comes out."""
+
+    image: Tensor
+    mask: Tensor
+    soft: Tensor
+    record: Tensor
+
+
+def filled_result(x: Batch, branch: Branch, *, over: bool) -> Result:
+    """The frames as they are without a paste: copied, unless the image is written over."""
+    from softcp_gpu.kernels import jit_source
+
+    shape, device = x.image.shape, x.image.device
+    there = over or x.addresses is not None
+    image = pixels_of(x.image, x) if there else torch.empty(shape, dtype=x.image.dtype, device=device)
+    mask = torch.empty(x.mask.shape, dtype=x.mask.dtype, device=device)
+    soft = torch.empty((shape[0], 1, *shape[2:]), dtype=work_dtype(x.image), device=device)
+    with branch.begin():
+        if x.addresses is not None:
+            blocks, count = -(-x.image.numel() // COPIED), x.image.numel()
+            launch(jit_source.copy_pass, (blocks, 1), image, image, x.addresses, count, True, COPIED)
+        elif not over:
+            image.copy_(x.image)
+        mask.copy_(x.mask)
+        soft.zero_()
+    return Result(image, mask, soft, torch.empty((shape[0], len(shape) + 4), dtype=torch.int64, device=device))
+
+
+def new_cores(rules: Rules, plan: Plan) -> Tensor:
+    """Memory for each lesion after 0, 1, ... steps of erosion, packed as `plan.words`; they are it if none is made."""
+    if not rules.erode_max:
+        return plan.words[:, None]
+    batch, *window = plan.words.shape
+    return plan.words.new_empty((batch, rules.erode_max + 1, *window))
+
+
+def erode(x: Batch, rules: Rules, plan: Plan, cores: Tensor) -> None:
+    """Fills `new_cores`."""
     from softcp_gpu.kernels import jit_grow
 
-    if not rules.erode_max:
-        return plan.words, 1
-    batch, *window = plan.words.shape
-    out = plan.words.new_empty((batch, rules.erode_max + 1, *window))
-    given = (plan.words, plan.box, out, plan.possible, *window, *three(x.image.shape[2:]), rules.erode_max)
-    grid = shared_grid(batch, math.prod(window), WORDS)
-    launch(jit_grow.erode_pass, grid, *given, False, rules.cross, x.image.ndim - 2, WORDS, num_warps=1)
-    return out, rules.erode_max + 1
+    if rules.erode_max:
+        batch, _, *window = cores.shape
+        given = (plan.words, plan.box, cores, plan.possible, *window, *three(x.image.shape[2:]), rules.erode_max)
+        grid = shared_grid(batch, math.prod(window), WORDS)
+        launch(jit_grow.erode_pass, grid, *given, False, rules.cross, x.image.ndim - 2, WORDS, num_warps=1)
 
 
 def source_tiles(x: Batch, draws: Draws, rules: Rules, plan: Plan) -> Tensor:
@@ -35,8 +70,8 @@ def source_tiles(x: Batch, draws: Draws, rules: Rules, plan: Plan) -> Tensor:
     after = torch.empty(shape, dtype=work_dtype(x.image), device=x.image.device)
     frame, room = three(shape[2:]), (rules.dilate_max, 2 * rules.radius)
     drawn = (plan.limits, draws.gamma, draws.noise_sigma, draws.blur_sigma_px, draws.seed)
-    tensors = (x.source_image, draws.source_index, plan.sampling, plan.box, *drawn, after)
-    sizes = (*room, shape[1], *three(x.source_image.shape[2:]), *frame, rules.stream)
+    tensors = (pixels_of(x.source_image, x), draws.source_index, plan.sampling, plan.box, *drawn, after, *address(x))
+    sizes = (*room, shape[1], *three(x.source_image.shape[2:]), *frame, rules.stream, x.addresses is not None)
     launch(jit_source.tile_source_pass, _grid(x), *tensors, *sizes, n, BLOCK)
     if not rules.radius:
         return after
@@ -53,26 +88,18 @@ def source_tiles(x: Batch, draws: Draws, rules: Rules, plan: Plan) -> Tensor:
     return after
 
 
-def blended(
-    x: Batch, draws: Draws, rules: Rules, plan: Plan, source: Tensor, *, over: bool
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The rings, and everything that comes out."""
+def blend(x: Batch, draws: Draws, rules: Rules, plan: Plan, cores: Tensor, source: Tensor, out: Result) -> None:
+    """Rings, and everything that changes in the result."""
     from softcp_gpu.kernels import jit_tile
 
     shape, n = x.image.shape, x.image.ndim - 2
-    eroded, planes = cores(x, rules, plan)
-    image = x.image if over else x.image.clone(memory_format=torch.contiguous_format)
-    mask = x.mask.clone(memory_format=torch.contiguous_format)
-    soft = source.new_zeros((shape[0], 1, *shape[2:]))
-    record = torch.empty((shape[0], n + 6), dtype=torch.int64, device=soft.device)
     where = (plan.home, plan.affine, as_numbers(x.labels), draws.source_index, plan.table)
-    lesion = (eroded, plan.box, draws.k_erode, plan.possible, plan.state, *where)
-    sizes = (planes, *plan.words.shape[1:], *three(shape[2:]), *three(x.labels.shape[2:]), shape[1], rules.dilate_max)
-    flags = (rules.erode_max > 0, rules.cross, rules.skips, n, WORDS)
+    lesion = (cores, plan.box, draws.k_erode, plan.possible, plan.state, *where)
+    given = (*lesion, source, out.image, as_numbers(out.mask), out.soft, out.record, *address(x))
+    sizes = (*cores.shape[1:], *three(shape[2:]), *three(x.labels.shape[2:]), shape[1], rules.dilate_max)
+    flags = (rules.erode_max > 0, rules.cross, rules.skips, x.addresses is not None, n, WORDS)
     grid = shared_grid(shape[0], shape[2:].numel() // 32, WORDS)
-    given = (*lesion, source, image, as_numbers(mask), soft, record, *sizes)
-    launch(jit_tile.tile_paste_pass, grid, *given, *flags, num_warps=1)
-    return image, mask, soft, record
+    launch(jit_tile.tile_paste_pass, grid, *given, *sizes, *flags, num_warps=1)
 
 
 def _grid(x: Batch) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from softcp_gpu import kernels
-from softcp_gpu.functional import execution
+from softcp_gpu.functional import execution, fused_paste
 from softcp_gpu.functional.pipeline import soft_cp
 from softcp_gpu.functional.ranges import PasteRanges
 from softcp_gpu.modules import inputs
@@ -44,6 +44,7 @@ def drawn_there(
     *,
     own_source: bool,
     over: bool = False,
+    addresses: Tensor | None = None,
 ) -> SoftCPOutput:
     """With all draws made where the images are: no value is read, and none but the seeds comes from the host.
 
@@ -52,9 +53,17 @@ def drawn_there(
         ranges, config: of the module.
         x, sources: in pixels.
         own_source: sample i takes source i; else the batch is permuted.
-        over: the image of `x` is not needed any more, so the result may lie in its memory.
+        over, addresses: as `soft_cp`.
     """
     seed = seed.to(x.image.device, non_blocking=True)
     params = draw_paste(seed, ranges, tuple(x.image.shape[2:]), own_source=own_source)
     physical = inputs.physical_of(x, sources)
-    return soft_cp(x.image, x.mask, x.region, sources.image, sources.mask, params, config, physical, over=over)
+    given = (x.image, x.mask, x.region, sources.image, sources.mask, params, config, physical)
+    return soft_cp(*given, over=over, addresses=addresses)
+
+
+def draws_by_address(ranges: PasteRanges, config: PasteConfig, image: Tensor) -> bool:
+    """Whether `drawn_there` can take the addresses of images like this one."""
+    whole = ranges.background is not None or ranges.image is not None
+    usual = ranges.object is not None and not whole and fused_paste.fits(config)
+    return usual and image.is_floating_point() and kernels.run_on(image)

@@ -14,6 +14,7 @@ from softcp_gpu.modules import calls, inputs
 from softcp_gpu.modules.softcp import SoftCP
 from softcp_gpu.types import SoftCPOutput, map_params
 
+ALIGNMENT = 16  # bytes: what kernels read at a time
 MOST_GRAPHS = 4  # kept: training has one shape of batch, and a smaller last one
 Result = TypeVar("Result")
 Batch = tuple[Tensor | None, ...]  # image, mask, region, source image, source mask
@@ -23,8 +24,8 @@ class _Graph(NamedTuple):
     """A captured call, and the memory that it reads and writes."""
 
     graph: torch.cuda.CUDAGraph
-    seed: Tensor
-    batch: Batch
+    numbers: Tensor  # (B + 3,) int64: seeds; where image, source image and result lie, if that is elsewhere
+    batch: Batch  # None: not given, or elsewhere
     out: SoftCPOutput
 
 
@@ -83,8 +84,8 @@ class GraphedSoftCP(nn.Module):
         batch = (image, mask, region, source_image, source_mask)
         if not _can_be_captured(batch):
             return self.aug(*batch[:3], source_image=source_image, source_mask=source_mask, generator=generator)
-        out = self._replayed(batch, generator)
-        return out.image.clone(), out.mask.clone()
+        image, out = self._replayed(batch, generator)
+        return image, out.mask.clone()
 
     def augment(
         self,
@@ -100,26 +101,32 @@ class GraphedSoftCP(nn.Module):
         batch = (image, mask, region, source_image, source_mask)
         if not _can_be_captured(batch):
             return self.aug.augment(*batch[:3], source_image=source_image, source_mask=source_mask, generator=generator)
-        return map_params(self._replayed(batch, generator), torch.clone)
+        image, out = self._replayed(batch, generator)
+        return map_params(out._replace(image=image[:0]), torch.clone)._replace(image=image)
 
-    def _replayed(self, batch: Batch, generator: torch.Generator | None) -> SoftCPOutput:
-        """The result in the graph's own memory, until its next call."""
-        assert batch[0] is not None
-        seed = self.aug.seeds.draw(len(batch[0]), generator)
+    def _replayed(self, batch: Batch, generator: torch.Generator | None) -> tuple[Tensor, SoftCPOutput]:
+        """The new image, and all else in the graph's own memory, until its next call."""
+        image, *_, source, _ = batch
+        assert image is not None
+        seed = self.aug.seeds.draw(len(image), generator)
+        there = _by_address(self.aug, image, source)
         shapes = (x if x is None else (x.shape, x.dtype, x.device) for x in batch)
-        held = (self.aug.ranges, self.aug.config, kernels.run_on(batch[0]), *shapes)
+        held = (self.aug.ranges, self.aug.config, kernels.run_on(image), there, *shapes)
+        new = torch.empty_like(image) if there else image
+        places = [x.data_ptr() for x in (image, image if source is None else source, new)]
+        numbers = torch.cat([seed, torch.tensor(places)])
         if held not in self._graphs:
-            captured = _captured(self.aug, seed.to(batch[0].device), batch)  # raises before anything is forgotten
+            captured = _captured(self.aug, numbers.to(image.device), batch, by_address=there)  # may raise
             while len(self._graphs) >= MOST_GRAPHS:
                 del self._graphs[next(iter(self._graphs))]
             self._graphs[held] = captured
-        graph, *_, out = found = self._graphs[held]
-        found.seed.copy_(seed, non_blocking=True)
+        found = self._graphs[held]
+        found.numbers.copy_(numbers, non_blocking=True)
         for own, given in zip(found.batch, batch, strict=True):
             if own is not None and given is not None:
                 own.copy_(given)
-        graph.replay()
-        return out
+        found.graph.replay()
+        return (new if there else found.out.image.clone()), found.out
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_graphs": {}}
@@ -135,11 +142,26 @@ def _can_be_captured(batch: Batch) -> bool:
     return not asked and image.shape[2:].numel() < execution.LARGE_FRAME
 
 
-def _captured(aug: SoftCP, seed: Tensor, batch: Batch) -> _Graph:
-    own: Batch = tuple(x if x is None else x.detach().clone(memory_format=torch.contiguous_format) for x in batch)
-    with torch.no_grad(), torch.cuda.device(seed.device):
-        graph, out = capture(lambda: drawn_there(aug, seed, own, over=True))
-    return _Graph(graph, seed, own, out)
+def _by_address(aug: SoftCP, image: Tensor, source: Tensor | None) -> bool:
+    """Whether the graph reads images where they are, and writes the result where it shall be: no frame is copied."""
+    given = [image] if source is None else [image, source]
+    placed = all(x.is_contiguous() and x.data_ptr() % ALIGNMENT == 0 for x in given)
+    return placed and calls.draws_by_address(aug.ranges, aug.config, image)
+
+
+def _captured(aug: SoftCP, numbers: Tensor, batch: Batch, *, by_address: bool) -> _Graph:
+    elsewhere = (0, 3) if by_address else ()
+    own = tuple(
+        x if x is None else x.detach().clone(memory_format=torch.contiguous_format)
+        for x in (None if i in elsewhere else x for i, x in enumerate(batch))
+    )
+    # Of images that lie elsewhere, shape and type are all that is known.
+    shapes = [x if x is None else x.new_empty(1).expand(x.shape) for x in batch]
+    run = tuple(shapes[i] if i in elsewhere else x for i, x in enumerate(own))
+    seed, addresses = numbers[:-3], numbers[-3:] if by_address else None
+    with torch.no_grad(), torch.cuda.device(numbers.device):
+        graph, out = capture(lambda: drawn_there(aug, seed, run, over=True, addresses=addresses))
+    return _Graph(graph, numbers, own, out)
 
 
 def capture(call: Callable[[], Result]) -> tuple[torch.cuda.CUDAGraph, Result]:
@@ -163,20 +185,22 @@ def capture(call: Callable[[], Result]) -> tuple[torch.cuda.CUDAGraph, Result]:
     return graph, out
 
 
-def drawn_there(aug: SoftCP, seed: Tensor, batch: Batch, *, over: bool = False) -> SoftCPOutput:
+def drawn_there(
+    aug: SoftCP, seed: Tensor, batch: Batch, *, over: bool = False, addresses: Tensor | None = None
+) -> SoftCPOutput:
     """`SoftCP.augment` with all draws made where the images are: no value is read, and none comes from the host.
 
     Args:
         aug: without a bank.
         seed: (B,) int64, on the device of the images.
         batch: checked here.
-        over: its image is not needed any more.
+        over, addresses: as `soft_cp`.
     """
     image, mask, region, source_image, source_mask = batch
     assert image is not None
     assert mask is not None
     x = inputs.checked_backgrounds(image, mask, region, None, aug.config.footprint, aug.labels)
     sources = inputs.checked_sources(x, source_image, source_mask, None, None, aug.labels)
-    own_source = source_image is not None
-    out = calls.drawn_there(seed, aug.ranges, aug.config, x, sources, own_source=own_source, over=over)
+    how = {"own_source": source_image is not None, "over": over, "addresses": addresses}
+    out = calls.drawn_there(seed, aug.ranges, aug.config, x, sources, **how)
     return out._replace(mask=out.mask.reshape(mask.shape))

@@ -47,6 +47,9 @@ CALLS = {
 }
 
 
+BY_ADDRESS = ("ranges_pass", "copy_pass", "tile_source_pass", "tile_paste_pass")
+
+
 def noting(monkeypatch):
     """From now on, what is launched, by kernel and types."""
     found = {}
@@ -92,6 +95,21 @@ def test_a_call(settings, tmp_path, monkeypatch):
     assert "draw_pass" in {name for name, *_ in noted}
     assert ("tile_paste_pass" in {name for name, *_ in noted}) == (settings not in ("rim", "many rings"))
     for launched in noted.values():
+        assert compiled(*launched)
+
+
+def test_a_call_by_address(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    image, mask, region = phantoms.batch(3, (40, 48))
+    aug = SoftCP()
+    params = aug.draw(torch.arange(3), (40, 48), own_source=False)
+    noted = noting(monkeypatch)
+    addresses = torch.zeros(3, dtype=torch.int64)
+    with torch.no_grad():
+        soft_cp(image, mask, region, image, mask, params, aug.config, addresses=addresses)
+    by_address = [launched for launched in noted.values() if launched[2].get("BY_ADDRESS")]
+    assert {kernel.fn.__name__ for kernel, *_ in by_address} == set(BY_ADDRESS)
+    for launched in by_address:
         assert compiled(*launched)
 
 
