@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, library
 
-from softcp_gpu.kernels.launch import as_numbers, grid_of, launch, shared_grid, three
+from softcp_gpu.kernels.launch import Branch, as_numbers, grid_of, launch, shared_grid, three
 from softcp_gpu.kernels.place_operators import WORD
 
 MOST_STEPS = 32  # of erosion and of dilation: a word is looked at with its neighbours
@@ -53,7 +53,9 @@ def _soft_mask(*inputs: Any) -> Tensor:
 
     mask, alphas, erodes, dilates, alpha, erode_max, k_max, cross, geometric, skips = inputs
     batch, shape, frame, device = len(mask), mask.shape, three(mask.shape[2:]), mask.device
-    soft = torch.zeros(shape, dtype=_dtype(alphas), device=device)
+    soft, filled = torch.empty(shape, dtype=_dtype(alphas), device=device), Branch(mask)
+    with filled.begin():
+        soft.zero_()
     noted = torch.zeros(batch * 8, dtype=torch.int32, device=device)
     box, possible = noted[: batch * 7], noted[batch * 7 :]
     steps = torch.empty(batch, dtype=torch.int64, device=device)
@@ -73,6 +75,7 @@ def _soft_mask(*inputs: Any) -> Tensor:
         cores, planes = words.new_empty((batch, erode_max + 1, *words.shape[1:])), erode_max + 1
         given = (words, box, cores, possible, *words.shape[1:], *frame, erode_max)
         launch(jit_grow.erode_pass, grid, *given, True, cross, len(shape) - 2, WORDS, num_warps=1)
+    filled.join()
     given = (cores, box, steps, possible, table, soft, planes, per_line, *frame, k_max)
     launch(jit_soft.tile_soft_pass, grid, *given, erode_max > 0, cross, skips, len(shape) - 2, WORDS, num_warps=1)
     return soft
