@@ -11,31 +11,34 @@ from softcp_gpu.kernels.jit_words import along_axes
 
 
 @triton.jit
-def _note_words(box, on, k0, k1, pixel, s0, s1, s2):
-    """Widens a box to the pixels (words, 32) that are on, and counts them; as jit_lesion.box_pass."""
-    count = tl.sum(tl.sum(on.to(tl.int32), axis=1), axis=0)
-    if count > 0:
-        line = tl.max(on.to(tl.int32), axis=1) != 0
-        tl.atomic_max(box, tl.max(tl.where(line, k0 + 1, 0), axis=0))
-        tl.atomic_max(box + 1, tl.max(tl.where(line, k1 + 1, 0), axis=0))
-        tl.atomic_max(box + 2, tl.max(tl.max(tl.where(on, pixel + 1, 0), axis=1), axis=0))
-        tl.atomic_max(box + 3, tl.max(tl.where(line, s0 - k0, 0), axis=0))
-        tl.atomic_max(box + 4, tl.max(tl.where(line, s1 - k1, 0), axis=0))
-        tl.atomic_max(box + 5, tl.max(tl.max(tl.where(on, s2 - pixel, 0), axis=1), axis=0))
-        tl.atomic_add(box + 6, count)
-
-
-@triton.jit
-def packed(flags, words, box, sample, at, s0, s1, s2, per_line):
-    """Packs some words of a sample and notes what is on."""
-    bit = tl.arange(0, 32)
-    line, pixel = at // per_line, (at % per_line)[:, None] * 32 + bit[None, :]
-    there = at < s0 * s1 * per_line
-    inside = there[:, None] & (pixel < s2)
-    on = tl.load(flags + sample * s0 * s1 * s2 + line[:, None] * s2 + pixel, mask=inside, other=0) != 0
-    word = tl.sum(on.to(tl.int32) << bit[None, :], axis=1)
-    tl.store(words + sample * s0 * s1 * per_line + at, word, mask=there)
-    _note_words(box + sample * 7, on, line // s1, line % s1, pixel, s0, s1, s2)
+def packed(flags, words, box, sample, s0, s1, s2, per_line, BLOCK: tl.constexpr):
+    """Packs a program's share of a sample, and widens the sample's box to what is on; as jit_lesion.box_pass."""
+    bit, total = tl.arange(0, 32)[None, :], s0 * s1 * per_line
+    end0, end1 = tl.zeros([BLOCK], tl.int32), tl.zeros([BLOCK], tl.int32)
+    back0, back1, count = tl.zeros([BLOCK], tl.int32), tl.zeros([BLOCK], tl.int32), tl.zeros([BLOCK], tl.int32)
+    end2, back2 = tl.zeros([BLOCK, 32], tl.int32), tl.zeros([BLOCK, 32], tl.int32)
+    for begin in range(tl.program_id(0) * BLOCK, total, tl.num_programs(0) * BLOCK):
+        at = begin + tl.arange(0, BLOCK)
+        there, line, pixel = at < total, at // per_line, (at % per_line)[:, None] * 32 + bit
+        inside = there[:, None] & (pixel < s2)
+        on = tl.load(flags + sample * s0 * s1 * s2 + line[:, None] * s2 + pixel, mask=inside, other=0) != 0
+        word = tl.sum(on.to(tl.int32) << bit, axis=1)
+        tl.store(words + sample * total + at, word, mask=there)
+        k0, k1, some = line // s1, line % s1, word != 0
+        end0, back0 = tl.maximum(end0, tl.where(some, k0 + 1, 0)), tl.maximum(back0, tl.where(some, s0 - k0, 0))
+        end1, back1 = tl.maximum(end1, tl.where(some, k1 + 1, 0)), tl.maximum(back1, tl.where(some, s1 - k1, 0))
+        end2, back2 = tl.maximum(end2, tl.where(on, pixel + 1, 0)), tl.maximum(back2, tl.where(on, s2 - pixel, 0))
+        count += tl.sum(on.to(tl.int32), axis=1)
+    number = tl.sum(count, axis=0)
+    if number > 0:
+        own = box + sample * 7
+        tl.atomic_max(own, tl.max(end0, axis=0))
+        tl.atomic_max(own + 1, tl.max(end1, axis=0))
+        tl.atomic_max(own + 2, tl.max(tl.max(end2, axis=1), axis=0))
+        tl.atomic_max(own + 3, tl.max(back0, axis=0))
+        tl.atomic_max(own + 4, tl.max(back1, axis=0))
+        tl.atomic_max(own + 5, tl.max(tl.max(back2, axis=1), axis=0))
+        tl.atomic_add(own + 6, number)
 
 
 @triton.jit
@@ -52,10 +55,9 @@ def masks_pass(
 ):  # fmt: skip
     """Masks as words, and the boxes around what is on."""
     sample = tl.program_id(1).to(tl.int64)
-    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    packed(others, other_words, other_box, sample, at, s0, s1, s2, per_line)
+    packed(others, other_words, other_box, sample, s0, s1, s2, per_line, BLOCK)
     if WITH_REGION:
-        packed(region, region_words, region_box, sample, at, s0, s1, s2, per_line)
+        packed(region, region_words, region_box, sample, s0, s1, s2, per_line, BLOCK)
 
 
 @triton.jit

@@ -24,7 +24,7 @@ def words_pass(
 ):  # fmt: skip
     """Lesions as words, boxes around them, and the weights."""
     sample = tl.program_id(1).to(tl.int64)
-    packed(mask, words, box, sample, tl.program_id(0) * BLOCK + tl.arange(0, BLOCK), s0, s1, s2, per_line)
+    packed(mask, words, box, sample, s0, s1, s2, per_line, BLOCK)
     if tl.program_id(0) == 0:
         base, erode, dilate = alpha, k_erode, k_dilate
         if ALPHAS:

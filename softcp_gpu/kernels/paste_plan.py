@@ -12,9 +12,10 @@ from torch import Tensor
 from softcp_gpu.kernels import place_operators as places
 from softcp_gpu.kernels.launch import Branch, as_numbers, grid_of, launch, shared_grid, three
 
-PACKED, MOVED = 128, 16  # words that a program does at a time
+PACKED, MOVED = 32, 16  # words that a program does at a time
 WARPED, RANGED = 256, 2048  # pixels likewise
 RANGES = 32  # programs for the range of a channel
+PACKING = 1024  # programs for the masks of a batch
 
 
 class Batch(NamedTuple):
@@ -108,7 +109,7 @@ def plan_of(x: Batch, draws: Draws, rules: Rules, branch: Branch, ranges: Tensor
     region = others if x.region is None else as_numbers(x.region)
     per_line = -(-frame[2] // places.WORD)
     other_words, region_words = new(2, batch, *frame[:2], per_line, dtype=torch.int32)
-    grid = (-(-frame[0] * frame[1] * per_line // PACKED), batch)
+    grid = packing_grid(batch, frame[0] * frame[1] * per_line)
     flags = (x.region is not None, PACKED)
     masks = (others, region, other_words, region_words, other_box, region_box)
     launch(jit_masks.masks_pass, grid, *masks, *frame, per_line, *flags)
@@ -163,6 +164,11 @@ def plan_of(x: Batch, draws: Draws, rules: Rules, branch: Branch, ranges: Tensor
     how = (rules.geometric, n, candidates, places.RANKED, places.COUNTED, *powers)
     launch(jit_plan.plan_pass, (1, batch), *given, *sizes, *rule, *how)
     return Plan(words, home, affine, *out, noted[-batch:])
+
+
+def packing_grid(batch: int, words: int) -> tuple[int, int]:
+    """Programs that pack a mask: few, since each has a box to note at its end."""
+    return min(-(-words // PACKED), max(PACKING // max(batch, 1), 1)), batch
 
 
 def _rounded(window: Sequence[int]) -> list[int]:

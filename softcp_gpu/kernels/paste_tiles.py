@@ -12,6 +12,7 @@ from softcp_gpu.kernels.launch import Branch, as_numbers, launch, shared_grid, t
 from softcp_gpu.kernels.paste_plan import Batch, Draws, Plan, Rules, address, pixels_of, work_dtype
 
 BLOCK, WORDS, COPIED = 256, 32, 4096  # pixels, words, numbers that a program does at a time
+BLENDED = 8  # words likewise: of more, what is known of their pixels does not fit into the registers
 
 
 class Result(NamedTuple):
@@ -97,8 +98,8 @@ def blend(x: Batch, draws: Draws, rules: Rules, plan: Plan, cores: Tensor, sourc
     lesion = (cores, plan.box, draws.k_erode, plan.possible, plan.state, *where)
     given = (*lesion, source, out.image, as_numbers(out.mask), out.soft, out.record, *address(x))
     sizes = (*cores.shape[1:], *three(shape[2:]), *three(x.labels.shape[2:]), shape[1], rules.dilate_max)
-    flags = (rules.erode_max > 0, rules.cross, rules.skips, x.addresses is not None, n, WORDS)
-    grid = shared_grid(shape[0], shape[2:].numel() // 32, WORDS)
+    flags = (rules.erode_max > 0, rules.cross, rules.skips, x.addresses is not None, n, BLENDED)
+    grid = shared_grid(shape[0], shape[2:].numel() // 32, BLENDED)
     launch(jit_tile.tile_paste_pass, grid, *given, *sizes, *flags, num_warps=1)
 
 

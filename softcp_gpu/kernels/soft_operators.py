@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, library
 
-from softcp_gpu.kernels.launch import Branch, as_numbers, grid_of, launch, shared_grid, three
+from softcp_gpu.kernels.launch import Branch, as_numbers, launch, shared_grid, three
+from softcp_gpu.kernels.paste_plan import PACKED, packing_grid
 from softcp_gpu.kernels.place_operators import WORD
 
 MOST_STEPS = 32  # of erosion and of dilation: a word is looked at with its neighbours
-PACKED, WORDS = 128, 32  # words that a program does at a time
+WORDS, WEIGHED = 32, 16  # words that a program does at a time
 
 
 def soft_mask(
@@ -69,7 +70,7 @@ def _soft_mask(*inputs: Any) -> Tensor:
     given = (as_numbers(mask), *drawn, words, box, steps, table, *frame, per_line, k_max)
     count = words[0].numel()
     how = (*each, geometric, 1 << (k_max + 1).bit_length(), PACKED)
-    launch(jit_soft.words_pass, grid_of(batch, count, PACKED), *given, *how)
+    launch(jit_soft.words_pass, packing_grid(batch, count), *given, *how)
     cores, planes, grid = words, 1, shared_grid(batch, count, WORDS)
     if erode_max:
         cores, planes = words.new_empty((batch, erode_max + 1, *words.shape[1:])), erode_max + 1
@@ -77,7 +78,8 @@ def _soft_mask(*inputs: Any) -> Tensor:
         launch(jit_grow.erode_pass, grid, *given, True, cross, len(shape) - 2, WORDS, num_warps=1)
     filled.join()
     given = (cores, box, steps, possible, table, soft, planes, per_line, *frame, k_max)
-    launch(jit_soft.tile_soft_pass, grid, *given, erode_max > 0, cross, skips, len(shape) - 2, WORDS, num_warps=1)
+    grid, flags = shared_grid(batch, count, WEIGHED), (erode_max > 0, cross, skips, len(shape) - 2, WEIGHED)
+    launch(jit_soft.tile_soft_pass, grid, *given, *flags, num_warps=1)
     return soft
 
 
