@@ -10,7 +10,7 @@ from softcp_gpu.functional import execution
 from softcp_gpu.functional.inputs import Inputs
 from softcp_gpu.functional.intensity import OBJECT_NOISE
 from softcp_gpu.functional.lesion import lesion_of, most_of, widest_window
-from softcp_gpu.kernels import paste_operators, paste_plan, soft_operators
+from softcp_gpu.kernels import paste_inputs, paste_operators, soft_operators
 from softcp_gpu.types import PasteConfig, PasteParams, PlacementRecord, SoftCPOutput
 
 SOFTENED = ("softcp", "softcp-geometric")
@@ -43,7 +43,7 @@ def paste(
         x: `source_rows` picks from image and mask of the sources.
         params, config: the draws and the rest.
         over: the image of the result may be written over that of `x`.
-        addresses: as `paste_plan.Batch` has them; then the image of the result means nothing.
+        addresses: as `paste_inputs.Batch` has them; then the image of the result means nothing.
     """
     assert params.object is not None
     n, shape, work = x.image.ndim - 2, tuple(x.image.shape[2:]), execution.work_dtype(x.image)
@@ -54,18 +54,18 @@ def paste(
     rows, limits = x.source_rows, x.physical.source_range
     rows = torch.arange(len(x.image), device=x.image.device) if rows is None else rows
     limits = None if limits is None else limits.to(work).contiguous()
-    batch = paste_plan.Batch(x.image, x.mask, others, x.region, x.source_image, labels, limits, addresses)
+    batch = paste_inputs.Batch(x.image, x.mask, others, x.region, x.source_image, labels, limits, addresses)
     own, intensity = (t.detach() for t in params.object.rigid), (t.detach() for t in params.object.intensity)
     drawn = (params.candidate_u, params.rank_u, *own, *intensity)
     steps = (params.alpha.detach(), params.k_erode, params.k_dilate)
-    draws = paste_plan.Draws(params.seed, params.apply, rows, *steps, *drawn)
+    draws = paste_inputs.Draws(params.seed, params.apply, rows, *steps, *drawn)
     most = most_of(shape, labels)
     canvas = config.longest_px or most
     lengths = (list(most), list(canvas), list(widest_window(canvas, shape, config)))
     bounds = ([float(b) for b in config.bounds], [isinstance(b, float) for b in config.bounds])
     flags = (config.footprint == "cross", config.blend == "softcp-geometric", config.on_small == "skip")
     numbers = (config.erode_max, config.dilate_max, config.object_blur_px, OBJECT_NOISE)
-    rules = paste_plan.Rules(*bounds, *lengths, *numbers, *flags, config.in_place)
+    rules = paste_inputs.Rules(*bounds, *lengths, *numbers, *flags, config.in_place)
     image, mask, soft, record = paste_operators.paste(
         batch, draws, rules, over=over and addresses is None and x.image.is_contiguous()
     )

@@ -49,7 +49,7 @@ def soft_cp(
         config: the rest.
         physical: spacing and value range of image and sources, where they are known.
         over: `image` is not needed any more, so the result may lie in its memory.
-        addresses: where image, source image and the image of the result lie, see `paste_plan.Batch`, for a call that
+        addresses: where image, source image and the image of the result lie, see `paste_inputs.Batch`, for a call that
             `fused_paste.pastes` and that transforms no whole image.
 
     Returns:

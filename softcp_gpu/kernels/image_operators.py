@@ -85,8 +85,8 @@ def _transform(x: Tensor, size: Tensor, start: Tensor, *rest: Any) -> Tensor:
     if radius:
         stages = [out, *(torch.empty_like(out) for _ in shape[3:]), out]
         for axis, length in enumerate(shape[2:]):
-            sizes = (shape[1], pixels, math.prod(shape[axis + 3 :]), length, radius >= length, radius, BLOCK)
-            launch(jit_image.blur_pass, rows, stages[axis], blur, stages[axis + 1], *sizes)
+            along = (math.prod(shape[axis + 3 :]), length, radius >= length, radius, BLOCK)
+            launch(jit_image.blur_pass, rows, stages[axis], blur, stages[axis + 1], shape[1], pixels, *along)
     return out
 
 

@@ -143,7 +143,7 @@ def draw_pass(
     OWN: tl.constexpr,  # each sample is its own source
     SOFT: tl.constexpr,  # p, alpha; and steps: erosion, dilation, None: by alpha
     OPS: tl.constexpr,  # names of rigid operations, bits of each; of intensity operations likewise; or None
-    OBJECT: tl.constexpr,  # ranges: low and high, or low and the logarithm of high / low; from the 7th on, of intensities
+    OBJECT: tl.constexpr,  # ranges: low and high, or low and log(high / low); from the 7th on those of intensities
     BACKGROUND: tl.constexpr,  # four probabilities and ranges, or None; IMAGE likewise
     IMAGE: tl.constexpr,
     TAIL: tl.constexpr,  # logarithm of what the outermost ring may weigh

@@ -23,9 +23,9 @@ def places_pass(
     in_region,  # (B, 7) int32, if WITH_REGION; on_others likewise
     on_others,
     candidate_u,  # (B, PLACES, AXES) float64 in [0, 1)
-    home,  # (B, AXES) int64, out: first pixel of the moved lesion's box; extent likewise
-    extent,
+    extent,  # (B, AXES) int64, out: the moved lesion's box
     area,  # (B,) int64, out
+    home,  # (B, AXES) int64, out: the first pixel of the box
     first,  # (B, AXES) int64, out; span likewise
     span,
     candidates,  # (B, PLACES, AXES) int64, out

@@ -1,4 +1,4 @@
-"""Triton: the soft mask of a batch of lesions: one pass over the frames, and the rest in the tiles around the lesions."""
+"""Triton: the soft mask of a batch of lesions: a pass over the masks, and the rest in the tiles around the lesions."""
 
 import triton
 import triton.language as tl

@@ -41,6 +41,7 @@ def sides(place, stride, length):
 
 @triton.jit
 def corners(affine, k0, k1, k2, d0, d1, d2, dtype: tl.constexpr, AXES: tl.constexpr):
+    """Between which pixels of the source each pixel of the frame lies, and how near to the second, axis by axis."""
     k0, k1, k2 = k0.to(dtype), k1.to(dtype), k2.to(dtype)
     z, zz, wz = k2.to(tl.int32) * 0, k2.to(tl.int32) * 0, k2 * 0
     if AXES == 3:
@@ -60,6 +61,7 @@ def _plane(base, inside, y, yy, wy, x, xx, wx):
 
 @triton.jit
 def interpolated(base, inside, z, zz, wz, y, yy, wy, x, xx, wx, AXES: tl.constexpr):
+    """Linear between `corners`."""
     value = _plane(base + z, inside, y, yy, wy, x, xx, wx)
     if AXES == 3:
         value = value * (1 - wz) + _plane(base + zz, inside, y, yy, wy, x, xx, wx) * wz

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, library
 
 from softcp_gpu.kernels.launch import Branch
-from softcp_gpu.kernels.paste_plan import Batch, Draws, Rules, find_ranges, new_ranges, plan_of, work_dtype
+from softcp_gpu.kernels.paste_inputs import Batch, Draws, Rules, work_dtype
+from softcp_gpu.kernels.paste_plan import find_ranges, new_ranges, plan_of
 from softcp_gpu.kernels.paste_tiles import blend, erode, filled_result, new_cores, source_tiles
 
 
@@ -25,8 +26,9 @@ def paste(batch: Batch, draws: Draws, rules: Rules, *, over: bool) -> tuple[Tens
         over: the result is written over `batch.image`, which the sources may be as well.
 
     Returns:
-        image and mask, as they came (of an image that lies elsewhere, nothing); S (B, 1, *frame), float32, or float64 for such images; and (B, n + 6) int64:
-        offset, area, visible, in the region, on other lesions, erosion steps, status.
+        image and mask, as they came; of an image that lies elsewhere, nothing. S (B, 1, *frame), float64 for such
+        images, else float32. And (B, n + 6) int64: offset, area, visible, in the region, on other lesions, erosion
+        steps, status.
     """
     if over:
         mask, soft, record = _paste_over(*batch, *draws, *rules)

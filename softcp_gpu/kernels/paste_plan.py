@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from softcp_gpu.kernels import place_operators as places
 from softcp_gpu.kernels.launch import Branch, as_numbers, grid_of, launch, shared_grid, three
+from softcp_gpu.kernels.paste_inputs import Batch, Draws, Plan, Rules, address, pixels_of, work_dtype
 
 PACKED, MOVED = 32, 16  # words that a program does at a time
 WARPED, RANGED = 256, 2048  # pixels likewise
@@ -18,75 +18,35 @@ RANGES = 32  # programs for the range of a channel
 PACKING = 1024  # programs for the masks of a batch
 
 
-class Batch(NamedTuple):
-    """What is pasted into what."""
+class _Known(NamedTuple):
+    """Of masks that do not move: words (B, *frame, words) int32, and boxes (rows, 7) int32, as jit_lesion.box_pass."""
 
-    image: Tensor  # (B, C, *frame) floating
-    mask: Tensor  # (B, 1, *frame)
-    others: Tensor  # (B, 1, *frame), not 0 on the lesions of the mask
-    region: Tensor | None  # (B, 1, *frame) bool
-    source_image: Tensor  # (N, C, *source) floating
-    labels: Tensor  # (N, 1, *source), the id of each lesion pixel, else 0
-    source_range: Tensor | None  # (B, C, 2), the unit of gamma and noise; None: that of the source
-    # (3,) int64: where image, source image and result lie, contiguous and at multiples of 16, whatever the tensors are.
-    addresses: Tensor | None
+    others: Tensor
+    region: Tensor
+    other_box: Tensor
+    region_box: Tensor
+    source_box: Tensor  # (N, 7)
+    moved_box: Tensor  # zeros
+    possible: Tensor  # (B,) int32, zeros
 
 
-class Draws(NamedTuple):
-    """Of `types.PasteParams`."""
+class _Moved(NamedTuple):
+    """The lesions after their motions."""
 
-    seed: Tensor
-    apply: Tensor
-    source_index: Tensor
-    alpha: Tensor
-    k_erode: Tensor
-    k_dilate: Tensor
-    candidate_u: Tensor
-    rank_u: Tensor
-    flip: Tensor
-    angle_deg: Tensor
-    scale: Tensor
-    shift_px: Tensor
-    gamma: Tensor
-    noise_sigma: Tensor
-    blur_sigma_px: Tensor
-
-
-class Rules(NamedTuple):
-    """What holds for all samples."""
-
-    bounds: list[float]  # least in the region, most on other lesions, least visible
-    fraction: list[bool]  # which of them are fractions
-    most: list[int]  # n: what is longer has no place
-    canvas: list[int]  # n: holds every moved lesion
-    window: list[int]  # n: holds every moved lesion that may have a place
-    erode_max: int
-    dilate_max: int
-    radius: int  # of the blur's kernel; 0: no slot blurs
-    stream: int  # of the noise
-    cross: bool
-    geometric: bool
-    skips: bool
-    in_place: bool  # the lesion stays where it was
-
-
-class Plan(NamedTuple):
-    """What jit_plan finds, for the passes over the tiles."""
-
-    words: Tensor
-    home: Tensor
     affine: Tensor
-    box: Tensor
-    state: Tensor
-    sampling: Tensor
-    limits: Tensor
-    table: Tensor
-    possible: Tensor
+    corner: Tensor  # of their canvases
+    whole: Tensor
 
 
-def work_dtype(image: Tensor) -> torch.dtype:
-    """What to compute an image in."""
-    return torch.float64 if image.dtype == torch.float64 else torch.float32
+class _Tried(NamedTuple):
+    """Boxes of the moved lesions, where they may lie, and what some places are like."""
+
+    extent: Tensor
+    area: Tensor
+    home: Tensor
+    first: Tensor
+    span: Tensor
+    candidates: Tensor
 
 
 def plan_of(x: Batch, draws: Draws, rules: Rules, branch: Branch, ranges: Tensor) -> Plan:
@@ -97,73 +57,68 @@ def plan_of(x: Batch, draws: Draws, rules: Rules, branch: Branch, ranges: Tensor
         branch: in which the ranges are found.
         ranges: of `new_ranges`.
     """
-    from softcp_gpu.kernels import jit_lesion, jit_masks, jit_motion, jit_places, jit_plan
+    from softcp_gpu.kernels import jit_plan
 
-    device, work = x.image.device, work_dtype(x.image)
-    shape, own = x.image.shape[2:], x.labels.shape[2:]
-    batch, n, candidates = len(x.image), len(shape), draws.candidate_u.shape[1]
-    new = lambda *size, dtype=torch.int64: torch.empty(size, dtype=dtype, device=device)  # noqa: E731
-    noted = torch.zeros((3 * batch + len(x.labels)) * 7 + batch, dtype=torch.int32, device=device)
-    other_box, region_box, moved, source_box = noted[:-batch].view(-1, 7).split([batch, batch, batch, len(x.labels)])
-    others, labels, frame = as_numbers(x.others), as_numbers(x.labels), three(shape)
-    region = others if x.region is None else as_numbers(x.region)
+    known = _masks(x)
+    moved = _motion(x, draws, rules, known)
+    tried = _candidates(x, draws, rules, known, moved)
+    words = _words(x, draws, rules, moved, tried)
+    packed = (words, known.region, known.others)
+    sizes = (*words.shape[1:], *three(x.image.shape[2:]), known.others.shape[-1])
+    counts, legal = _legal(x, rules, packed, tried, sizes)
+    branch.join()
+    (batch, candidates, n), work = tried.candidates.shape, work_dtype(x.image)
+    channels, blocks, k_max = x.image.shape[1], ranges.shape[2], rules.dilate_max
+    box, state = _new(x, batch, 7, dtype=torch.int32), _new(x, batch, 5, dtype=torch.int32)
+    sampling, limits = _new(x, batch, n, n + 1, dtype=work), _new(x, batch, channels, 2, dtype=work)
+    table = _new(x, batch, k_max + 2, dtype=work)
+    given = (*packed, known.source_box, draws.source_index, moved.whole, as_numbers(draws.apply), *tried, counts, legal)
+    drawn = (draws.rank_u, moved.affine, ranges, draws.alpha, draws.k_dilate)
+    numbers = (legal.shape[1], *sizes, *three(x.labels.shape[2:]), channels, blocks, k_max)
+    powers = (1 << (blocks - 1).bit_length(), 1 << (k_max + 1).bit_length())
+    how = (*_rule(x, rules), rules.geometric, n, candidates, places.RANKED, places.COUNTED, *powers)
+    out = (box, state, sampling, limits, table)
+    launch(jit_plan.plan_pass, (1, batch), *given, *drawn, *out, *numbers, *how)
+    return Plan(words, tried.home, moved.affine, *out, known.possible)
+
+
+def _new(x: Batch, *size: int, dtype: torch.dtype = torch.int64) -> Tensor:
+    return torch.empty(size, dtype=dtype, device=x.image.device)
+
+
+def _rule(x: Batch, rules: Rules) -> tuple[Any, ...]:
+    """What jit_words.is_legal asks for."""
+    return (x.region is not None, *rules.bounds, *rules.fraction)
+
+
+def _inside(rules: Rules) -> bool:
+    """Whether lesions lie in the frame as a whole."""
+    return rules.fraction[2] and rules.bounds[2] == 1
+
+
+def _masks(x: Batch) -> _Known:
+    """Words and boxes of all masks."""
+    from softcp_gpu.kernels import jit_lesion, jit_masks
+
+    batch, sources = len(x.image), len(x.labels)
+    numbers = torch.zeros((3 * batch + sources) * 7 + batch, dtype=torch.int32, device=x.image.device)
+    boxes = numbers[:-batch].view(-1, 7).split([batch, batch, batch, sources])
+    other_box, region_box, moved_box, source_box = boxes
+    frame = three(x.image.shape[2:])
     per_line = -(-frame[2] // places.WORD)
-    other_words, region_words = new(2, batch, *frame[:2], per_line, dtype=torch.int32)
+    others = as_numbers(x.others)
+    region = others if x.region is None else as_numbers(x.region)
+    words = _new(x, 2, batch, *frame[:2], per_line, dtype=torch.int32)
+    given = (others, region, *words, other_box, region_box, *frame, per_line)
     grid = packing_grid(batch, frame[0] * frame[1] * per_line)
-    flags = (x.region is not None, PACKED)
-    masks = (others, region, other_words, region_words, other_box, region_box)
-    launch(jit_masks.masks_pass, grid, *masks, *frame, per_line, *flags)
+    launch(jit_masks.masks_pass, grid, *given, x.region is not None, PACKED)
     if x.labels.data_ptr() == x.others.data_ptr() and x.labels.shape == x.others.shape:
         source_box = other_box
     else:
-        grid = grid_of(len(labels), math.prod(own), WARPED)
-        launch(jit_lesion.box_pass, grid, labels, source_box, *three(own), WARPED)
-    rows = draws.source_index
-    matrix, affine = new(batch, n + 1, n + 1, dtype=torch.float64), new(batch, n, n + 1, dtype=torch.float64)
-    reach, corner, whole = new(batch, n, dtype=torch.float64), new(batch, n), new(batch, dtype=torch.uint8)
-    motion = (source_box, rows, *draws[8:12], matrix, affine, reach, corner, whole)
-    sizes = (*three(own), *three(rules.canvas), *three(rules.most))
-    launch(jit_motion.motion_pass, (1, batch), *motion, *sizes, True, n)
-    grid = shared_grid(batch, math.prod(rules.canvas), WARPED)
-    sizes = (*three(own), *three(rules.canvas))
-    launch(jit_lesion.warped_box_pass, grid, labels, rows, affine, corner, reach, moved, *sizes, True, n, WARPED)
-    home, extent, first, span, area = *(new(batch, n) for _ in range(4)), new(batch)
-    tried = new(batch, candidates, n)
-    rule = (*rules.bounds, *rules.fraction)
-    inside = rules.fraction[2] and rules.bounds[2] == 1
-    asks = (inside, rules.bounds[0] > 0, rules.in_place, x.region is not None)
-    found = (moved, corner, region_box, other_box, draws.candidate_u, home, extent, area, first, span, tried)
-    launch(jit_plan.places_pass, (1, batch), *found, *three(rules.canvas), *frame, *asks, *rule, n, candidates)
-    window = three(rules.window)
-    across = -(-window[2] // places.WORD)
-    words = new(batch, *window[:2], across, dtype=torch.int32)
-    grid = shared_grid(batch, window[0] * window[1] * across, MOVED)
-    sizes = (*three(own), *window[:2], across)
-    launch(jit_masks.moved_words_pass, grid, labels, rows, affine, home, extent, words, *sizes, n, MOVED)
-    counts = new(batch, candidates, 4, dtype=torch.int32)
-    sizes, rule = (*window[:2], across, *frame, per_line), (x.region is not None, *rule)
-    packed = (words, region_words, other_words)
-    given = (*packed, extent, area, tried, span, counts, candidates)
-    launch(jit_places.count_pass, (candidates, batch), *given, *sizes, *rule, n, places.COUNTED)
-    # Where a lesion may lie partly outside, its box begins at most its own length before the frame.
-    most = math.prod(length + side * (not inside) for length, side in zip(shape, _rounded(rules.window), strict=True))
-    legal = new(batch, most, dtype=torch.uint8)
-    blocks, _ = grid_of(batch, most, places.MAPPED)
-    given = (*packed, extent, area, first, span, counts, legal, most)
-    grid = (min(blocks, places.PROGRAMS), batch)
-    launch(jit_places.map_pass, grid, *given, *sizes, *rule, n, candidates, places.MAPPED)
-    branch.join()
-    blocks = ranges.shape[2]
-    k_max, channels = rules.dilate_max, x.image.shape[1]
-    out = (new(batch, 7, dtype=torch.int32), new(batch, 5, dtype=torch.int32), new(batch, n, n + 1, dtype=work))
-    out = (*out, new(batch, channels, 2, dtype=work), new(batch, k_max + 2, dtype=work))
-    known = (extent, area, home, first, span, tried, counts, legal, draws.rank_u, affine, ranges)
-    given = (*packed, source_box, rows, whole, as_numbers(draws.apply), *known, draws.alpha, draws.k_dilate, *out)
-    sizes = (most, *sizes, *three(own), channels, blocks, k_max)
-    powers = (1 << (blocks - 1).bit_length(), 1 << (k_max + 1).bit_length())
-    how = (rules.geometric, n, candidates, places.RANKED, places.COUNTED, *powers)
-    launch(jit_plan.plan_pass, (1, batch), *given, *sizes, *rule, *how)
-    return Plan(words, home, affine, *out, noted[-batch:])
+        size = three(x.labels.shape[2:])
+        grid = grid_of(sources, math.prod(size), WARPED)
+        launch(jit_lesion.box_pass, grid, as_numbers(x.labels), source_box, *size, WARPED)
+    return _Known(*words, other_box, region_box, source_box, moved_box, numbers[-batch:])
 
 
 def packing_grid(batch: int, words: int) -> tuple[int, int]:
@@ -171,9 +126,68 @@ def packing_grid(batch: int, words: int) -> tuple[int, int]:
     return min(-(-words // PACKED), max(PACKING // max(batch, 1), 1)), batch
 
 
-def _rounded(window: Sequence[int]) -> list[int]:
-    """Lengths of a window that is stored in words."""
-    return [*window[:-1], -(-window[-1] // places.WORD) * places.WORD]
+def _motion(x: Batch, draws: Draws, rules: Rules, known: _Known) -> _Moved:
+    """Motions, and the boxes around what they move, into `known.moved_box`."""
+    from softcp_gpu.kernels import jit_lesion, jit_motion
+
+    batch, n, doubles = len(x.image), x.image.ndim - 2, torch.float64
+    matrix, affine = _new(x, batch, n + 1, n + 1, dtype=doubles), _new(x, batch, n, n + 1, dtype=doubles)
+    reach, corner, whole = _new(x, batch, n, dtype=doubles), _new(x, batch, n), _new(x, batch, dtype=torch.uint8)
+    rigid = (draws.flip, draws.angle_deg, draws.scale, draws.shift_px)
+    source, canvas = three(x.labels.shape[2:]), three(rules.canvas)
+    given = (known.source_box, draws.source_index, *rigid, matrix, affine, reach, corner, whole)
+    launch(jit_motion.motion_pass, (1, batch), *given, *source, *canvas, *three(rules.most), True, n)
+    found = (as_numbers(x.labels), draws.source_index, affine, corner, reach, known.moved_box)
+    grid = shared_grid(batch, math.prod(canvas), WARPED)
+    launch(jit_lesion.warped_box_pass, grid, *found, *source, *canvas, True, n, WARPED)
+    return _Moved(affine, corner, whole)
+
+
+def _candidates(x: Batch, draws: Draws, rules: Rules, known: _Known, moved: _Moved) -> _Tried:
+    """Where each lesion may lie at all, and places there."""
+    from softcp_gpu.kernels import jit_plan
+
+    batch, candidates, n = draws.candidate_u.shape
+    tried = _Tried(*(_new(x, *size) for size in ((batch, n), (batch,), *[(batch, n)] * 3, (batch, candidates, n))))
+    given = (known.moved_box, moved.corner, known.region_box, known.other_box, draws.candidate_u, *tried)
+    sizes = (*three(rules.canvas), *three(x.image.shape[2:]))
+    asks = (_inside(rules), rules.bounds[0] > 0, rules.in_place)
+    launch(jit_plan.places_pass, (1, batch), *given, *sizes, *asks, *_rule(x, rules), n, candidates)
+    return tried
+
+
+def _words(x: Batch, draws: Draws, rules: Rules, moved: _Moved, tried: _Tried) -> Tensor:
+    """The moved lesions, packed from their boxes' first pixels on."""
+    from softcp_gpu.kernels import jit_masks
+
+    *lines, length = three(rules.window)
+    words = _new(x, len(x.image), *lines, -(-length // places.WORD), dtype=torch.int32)
+    given = (as_numbers(x.labels), draws.source_index, moved.affine, tried.home, tried.extent, words)
+    grid = shared_grid(len(words), words[0].numel(), MOVED)
+    sizes = (*three(x.labels.shape[2:]), *words.shape[1:])
+    launch(jit_masks.moved_words_pass, grid, *given, *sizes, x.image.ndim - 2, MOVED)
+    return words
+
+
+def _legal(
+    x: Batch, rules: Rules, packed: tuple[Tensor, ...], tried: _Tried, sizes: tuple[int, ...]
+) -> tuple[Tensor, Tensor]:
+    """What the candidates cover, (B, K, 4) int32; and of samples none of whose are legal, all places, (B, most)."""
+    from softcp_gpu.kernels import jit_places
+
+    batch, candidates, n = tried.candidates.shape
+    counts, rule = _new(x, batch, candidates, 4, dtype=torch.int32), _rule(x, rules)
+    boxes = (*packed, tried.extent, tried.area)
+    given = (*boxes, tried.candidates, tried.span, counts, candidates)
+    launch(jit_places.count_pass, (candidates, batch), *given, *sizes, *rule, n, places.COUNTED)
+    # Where a lesion may lie partly outside, its box begins at most its own length before the frame.
+    outside = [0] * n if _inside(rules) else [*rules.window[:-1], places.WORD * packed[0].shape[-1]]
+    most = math.prod(length + side for length, side in zip(x.image.shape[2:], outside, strict=True))
+    legal = _new(x, batch, most, dtype=torch.uint8)
+    grid = (min(grid_of(batch, most, places.MAPPED)[0], places.PROGRAMS), batch)
+    given = (*boxes, tried.first, tried.span, counts, legal, most)
+    launch(jit_places.map_pass, grid, *given, *sizes, *rule, n, candidates, places.MAPPED)
+    return counts, legal
 
 
 def new_ranges(x: Batch) -> Tensor:
@@ -191,13 +205,3 @@ def find_ranges(x: Batch, draws: Draws, ranges: Tensor) -> None:
     given = (pixels_of(x.source_image, x), draws.source_index, draws.gamma, draws.noise_sigma, ranges, *address(x))
     sizes = (channels, x.source_image.shape[2:].numel(), blocks, x.addresses is not None, RANGED)
     launch(jit_source.ranges_pass, (blocks, batch * channels), *given, *sizes)
-
-
-def pixels_of(image: Tensor, x: Batch) -> Tensor:
-    """What kernels get: the tensor, or, of one that lies elsewhere, its type."""
-    return image if x.addresses is None else image.new_empty(1)
-
-
-def address(x: Batch) -> tuple[Tensor]:
-    """What kernels get as addresses."""
-    return (x.labels if x.addresses is None else x.addresses,)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from softcp_gpu.kernels.launch import Branch, as_numbers, launch, shared_grid, three
-from softcp_gpu.kernels.paste_plan import Batch, Draws, Plan, Rules, address, pixels_of, work_dtype
+from softcp_gpu.kernels.paste_inputs import Batch, Draws, Plan, Rules, address, pixels_of, work_dtype
 
 BLOCK, WORDS, COPIED = 256, 32, 4096  # pixels, words, numbers that a program does at a time
 BLENDED = 8  # words likewise: of more, what is known of their pixels does not fit into the registers

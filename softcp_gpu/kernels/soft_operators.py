@@ -64,8 +64,8 @@ def _soft_mask(*inputs: Any) -> Tensor:
     per_line = -(-frame[2] // WORD)
     words = torch.empty((batch, *frame[:2], per_line), dtype=torch.int32, device=device)
     same = torch.tensor(alpha, dtype=torch.float32).item()  # what a tensor of it would hold
-    drawn = (same if alphas is None else alphas, erode_max if erodes is None else erodes)
-    drawn = (*drawn, k_max if dilates is None else dilates)
+    drawn = [same if alphas is None else alphas, erode_max if erodes is None else erodes]
+    drawn += [k_max if dilates is None else dilates]
     each = (alphas is not None, erodes is not None, dilates is not None)
     given = (as_numbers(mask), *drawn, words, box, steps, table, *frame, per_line, k_max)
     count = words[0].numel()

@@ -201,6 +201,6 @@ def drawn_there(
     assert mask is not None
     x = inputs.checked_backgrounds(image, mask, region, None, aug.config.footprint, aug.labels)
     sources = inputs.checked_sources(x, source_image, source_mask, None, None, aug.labels)
-    how = {"own_source": source_image is not None, "over": over, "addresses": addresses}
-    out = calls.drawn_there(seed, aug.ranges, aug.config, x, sources, **how)
+    drawn = (seed, aug.ranges, aug.config, x, sources)
+    out = calls.drawn_there(*drawn, own_source=source_image is not None, over=over, addresses=addresses)
     return out._replace(mask=out.mask.reshape(mask.shape))
