@@ -108,8 +108,8 @@ def _masks(x: Batch) -> _Known:
     per_line = -(-frame[2] // places.WORD)
     others = as_numbers(x.others)
     region = others if x.region is None else as_numbers(x.region)
-    words = _new(x, 2, batch, *frame[:2], per_line, dtype=torch.int32)
-    given = (others, region, *words, other_box, region_box, *frame, per_line)
+    other_words, region_words = _new(x, 2, batch, *frame[:2], per_line, dtype=torch.int32).unbind(0)
+    given = (others, region, other_words, region_words, other_box, region_box, *frame, per_line)
     grid = packing_grid(batch, frame[0] * frame[1] * per_line)
     launch(jit_masks.masks_pass, grid, *given, x.region is not None, PACKED)
     if x.labels.data_ptr() == x.others.data_ptr() and x.labels.shape == x.others.shape:
@@ -118,7 +118,7 @@ def _masks(x: Batch) -> _Known:
         size = three(x.labels.shape[2:])
         grid = grid_of(sources, math.prod(size), WARPED)
         launch(jit_lesion.box_pass, grid, as_numbers(x.labels), source_box, *size, WARPED)
-    return _Known(*words, other_box, region_box, source_box, moved_box, numbers[-batch:])
+    return _Known(other_words, region_words, other_box, region_box, source_box, moved_box, numbers[-batch:])
 
 
 def packing_grid(batch: int, words: int) -> tuple[int, int]:

@@ -1,137 +1,143 @@
-"""Every kernel compiles to machine code for a GPU, which takes no GPU.
+"""Every kernel that a call launches compiles to machine code for a GPU as it is launched, which takes no GPU.
 
-The interpreter takes more than the compiler does.
+The launches are noted, not made: what a call launches follows from shapes, types and settings alone.
 """
 
 import os
+import sys
 
 import pytest
+import torch
 
 pytest.importorskip("triton", reason="needs triton, which has wheels for Linux only")
 
 import triton
 from triton.backends.compiler import GPUTarget
 
-from softcp_gpu.kernels import jit_blur, jit_draws, jit_lesion, jit_motion, jit_places, jit_rings, jit_warp, jit_words
+from softcp_gpu import SoftCP, kernels, phantoms
+from softcp_gpu.functional import soft_cp, soft_mask
+from softcp_gpu.kernels import launch as launches
 
 pytestmark = pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="Triton interprets in this process")
 
 CAPABILITY = 80
-LEVELS, STEPS = {"known": "u8", "found": "u8", "level": "u8", "possible": "i32"}, {"taken": "i64", "box": "i32"}
-WIDE = {"known": "i16", "found": "i16", "level": "i16"}
-RINGS = {"AXIS": 2, "BLOCK": 512}
-BOXES = {"start": "i64", "extent": "i64", "origin": "i64", "span": "i64", "first": "i64", "area": "i64", "box": "i32"}
-WORDS = {**dict.fromkeys(("lesion", "region", "others", "counts"), "i32"), "candidates": "i64", "legal": "u8"}
-WORDS = {**WORDS, "rank_u": "fp64", "candidate_u": "fp64", "in_region": "i32", "on_others": "i32"}
-MOTION = {**dict.fromkeys(("flip", "angle", "scale", "shift"), "fp32"), "matrix": "fp64", "whole": "u8"}
-RULE = {
-    "REGION": 0.5,
-    "OTHERS": 0.0,
-    "VISIBLE": 1.0,
-    "REGION_SHARE": True,
-    "OTHERS_SHARE": False,
-    "VISIBLE_SHARE": True,
-    "WHOLE": False,
-    "ASKS": True,
+TYPES = {
+    torch.bool: "i1",
+    torch.uint8: "u8",
+    torch.int16: "i16",
+    torch.int32: "i32",
+    torch.int64: "i64",
+    torch.float16: "fp16",
+    torch.bfloat16: "bf16",
+    torch.float32: "fp32",
+    torch.float64: "fp64",
 }
-FLAT = {"d0": 1, "s0": 1}
-# Triton takes an integer that is 1 as a constant, and code for each of them apart.
-ONES = {"stride": 1, "channels": 1, "far": 1, "reach": 1, "length": 1, "margin": 1, "s0": 1}
+IMAGES = {"background_transform": {}, "image_transform": {}}
+CALLS = {
+    "default": ((40, 48), torch.float32, {}),
+    "all transforms": ((40, 48), torch.float32, IMAGES),
+    "volumes": ((12, 40, 48), torch.float32, {"k_erode": (0, 2), "on_small": "skip", **IMAGES}),
+    "float64": ((40, 48), torch.float64, {"blend": "softcp-geometric", "footprint": "cross"}),
+    "half": ((40, 48), torch.float16, {"lesion_labels": 1, "min_visible": 3, "k_erode": 0}),
+    "bfloat16": ((40, 48), torch.bfloat16, {"placement": "in_place", "k_dilate": 0}),
+    "no blur": ((40, 48), torch.float32, {"object_transform": {"intensity": ["gamma"]}, "k_dilate": (0, 3)}),
+    "many rings": ((300, 20), torch.float32, {"k_dilate": 280}),
+    "rim": ((40, 48), torch.float32, {"match": "rim"}),
+    "one channel": ((32, 32), torch.float32, {"k_dilate": 1}),
+}
 
 
-def images(work, image):
-    of_work = ("table", "source", "soft", "grad_soft", "grad_source", "grad_table")
-    of_work += ("affine", "bounds", "gamma", "sigma", "out", "grad_out", "grad_bounds")
-    types = {"blended": image, "image": image, "grad_blended": image, "grad_image": image}
-    return {**dict.fromkeys(of_work, work), **types, "origin": "i64", "seed": "i64"}
+BY_ADDRESS = ("ranges_pass", "copy_pass", "tile_source_pass", "tile_paste_pass")
 
 
-CASES = [
-    *(
-        (jit_rings.distance_pass, {**LEVELS, **STEPS}, {**RINGS, "READS": reads, "CROSS": cross, "COUNTS": counts})
-        for reads in (0, 1, 2)
-        for cross, counts in ((False, False), (True, True))
-    ),
-    (jit_rings.distance_pass, {**LEVELS, **STEPS}, {**RINGS, **ONES, "READS": 2, "CROSS": False, "COUNTS": False}),
-    (jit_rings.distance_pass, {**WIDE, **STEPS}, {**RINGS, "READS": 2, "CROSS": False, "COUNTS": False}),
-    *(
-        (kernel, {**LEVELS, **STEPS, **images(work, image)}, {**RINGS, "READS": 2, "CROSS": False, "BLENDS": True})
-        for kernel in (jit_rings.last_pass, jit_rings.backward_pass)
-        for work, image in (("fp32", "fp32"), ("fp64", "fp64"), ("fp32", "fp16"), ("fp32", "bf16"))
-    ),
-    *(
-        (
-            kernel,
-            {**levels, **STEPS, **images("fp32", "fp32")},
-            {**RINGS, **more, "READS": 0, "CROSS": True, "BLENDS": False},
-        )
-        for kernel in (jit_rings.last_pass, jit_rings.backward_pass)
-        for levels, more in ((WIDE, {}), (LEVELS, ONES))
-    ),
-    *(
-        (
-            jit_warp.warp_pass,
-            {**images(work, work), **BOXES, "rows": "i64", "active": "u8"},
-            {
-                **{name: name in on for name in ("WARPS", "NEAR", "PICKS", "CHOOSES", "IN_PLACE", "BACKWARD")},
-                **more,
-                "SLOTS": slots,
-                "AXES": axes,
-                "BLOCK": 256,
-            },
-        )
-        for work, slots, axes, on, more in (
-            ("fp32", 2, 2, ("WARPS",), {}),
-            ("fp32", 1, 2, ("WARPS", "NEAR", "PICKS"), {"d0": 1, "s0": 1, "m0": 1}),
-            ("fp32", 1, 3, ("NEAR", "IN_PLACE"), {}),
-            ("fp32", 0, 2, ("WARPS", "CHOOSES"), {"d0": 1, "s0": 1}),
-            ("fp32", 2, 3, ("WARPS", "PICKS", "BACKWARD"), {}),
-            ("fp32", 1, 2, (), {"d0": 1, "s0": 1, "channels": 1}),
-            ("fp32", 1, 2, ("WARPS", "BACKWARD"), {"d0": 1, "s0": 1, "d1": 1, "channels": 1}),
-            ("fp64", 1, 3, ("BACKWARD",), {}),
-            ("fp64", 1, 2, ("WARPS",), {"d0": 1, "s0": 1, "f1": 1}),
-        )
-    ),
-    *(
-        (jit_blur.blur_pass, {**images(work, work), **BOXES}, {**more, "AXES": axes, "BLOCK": 256})
-        for work, axes, more in (("fp32", 2, {"s0": 1, "m0": 1, "stride": 1}), ("fp64", 3, {}))
-    ),
-    *(
-        (
-            kernel,
-            {**BOXES, "mask": kind, "source": kind, "x": kind, "out": kind, "affine": "fp64", "reach": "fp64"},
-            {**more, "AXES": axes, "BLOCK": 1024},
-        )
-        for kernel in (
-            jit_lesion.box_pass,
-            jit_lesion.warped_box_pass,
-            jit_lesion.warped_take_pass,
-            jit_lesion.take_pass,
-        )
-        for kind, axes, more in (("u8", 2, FLAT), ("i64", 3, {}), ("fp32", 2, FLAT))
-    ),
-    (jit_draws.uniform_pass, {"seed": "i64", "out": "fp64"}, {"BLOCK": 64}),
-    *(
-        (jit_motion.motion_pass, {**MOTION, **BOXES, "affine": "fp64", "reach": "fp64"}, {**more, "AXES": axes})
-        for axes, more in ((2, {**FLAT, "c0": 1, "l0": 1}), (3, {}))
-    ),
-    (jit_words.pack_pass, {"flags": "u8", "words": "i32"}, {"BLOCK": 64}),
-    *(
-        (kernel, {**WORDS, **BOXES}, {**more, **RULE, "WITH_REGION": region, "AXES": axes, "PLACES": 16, "BLOCK": 128})
-        for kernel in (jit_places.rectangle_pass, jit_places.count_pass, jit_places.map_pass, jit_places.draw_pass)
-        for axes, region, more in ((2, True, {**FLAT, "w0": 1}), (3, False, {"words": 1, "per_line": 1}))
-    ),
-]
+def noting(monkeypatch):
+    """From now on, what is launched, by kernel and types."""
+    found = {}
+
+    def note(kernel, grid, *arguments, num_warps=4):
+        names, signature, constants = kernel.arg_names, {}, {}
+        constant = {param.name for param in kernel.params if param.is_constexpr}
+        assert len(names) == len(arguments), f"{kernel.fn.__name__}: {len(names)} parameters, {len(arguments)} given"
+        for name, value in zip(names, arguments, strict=True):
+            if name in constant or (isinstance(value, int) and value == 1):  # Triton takes a 1 as a constant
+                signature[name], constants[name] = "constexpr", value
+            else:
+                signature[name] = f"*{TYPES[value.dtype]}" if isinstance(value, torch.Tensor) else "i32"
+        found[kernel.fn.__name__, repr(signature), repr(constants)] = (kernel, signature, constants, num_warps)
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("softcp_gpu.kernels") and hasattr(module, "launch") and module is not launches:
+            monkeypatch.setattr(module, "launch", note)
+    monkeypatch.setattr(kernels, "run_on", lambda x: True)
+    return found
 
 
-@pytest.mark.parametrize(("kernel", "types", "constants"), CASES)
-def test_compiles(kernel, types, constants, tmp_path, monkeypatch):
-    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+def compiled(kernel, signature, constants, num_warps):
     names = kernel.arg_names
-    constants = {name: value for name, value in constants.items() if name in names}
-    pointers = {name: f"*{kind}" for name, kind in types.items()}
-    signature = {name: "constexpr" if name in constants else pointers.get(name, "i32") for name in names}
     source = triton.compiler.ASTSource(
         fn=kernel, signature=signature, constexprs={(names.index(name),): value for name, value in constants.items()}
     )
-    assert triton.compile(source, target=GPUTarget("cuda", CAPABILITY, 32)).asm["cubin"]
+    target = GPUTarget("cuda", CAPABILITY, 32)
+    return triton.compile(source, target=target, options={"num_warps": num_warps}).asm["cubin"]
+
+
+def assert_all_compile(noted, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    assert noted
+    for launched in noted.values():
+        assert compiled(*launched)
+
+
+def names(noted):
+    return {name for name, *_ in noted}
+
+
+@pytest.mark.parametrize("settings", CALLS)
+def test_a_call(settings, tmp_path, monkeypatch):
+    shape, dtype, keywords = CALLS[settings]
+    image, mask, region = phantoms.batch(3, shape, channels=1 if settings == "one channel" else 2)
+    aug, seed = SoftCP(**keywords), torch.arange(3)
+    params = aug.draw(seed, shape, own_source=False)
+    noted = noting(monkeypatch)
+    aug.draw(seed, shape, own_source=False)
+    with torch.no_grad():
+        soft_cp(image.to(dtype), mask, region, image.to(dtype), mask, params, aug.config)
+    assert "draw_pass" in names(noted)
+    assert ("tile_paste_pass" in names(noted)) == (settings not in ("rim", "many rings"))
+    assert_all_compile(noted, tmp_path, monkeypatch)
+
+
+def test_a_call_by_address(tmp_path, monkeypatch):
+    image, mask, region = phantoms.batch(3, (40, 48))
+    aug = SoftCP()
+    params = aug.draw(torch.arange(3), (40, 48), own_source=False)
+    noted = noting(monkeypatch)
+    with torch.no_grad():
+        soft_cp(image, mask, region, image, mask, params, aug.config, addresses=torch.zeros(3, dtype=torch.int64))
+    by_address = {key: launched for key, launched in noted.items() if launched[2].get("BY_ADDRESS")}
+    assert names(by_address) == {"ranges_pass", "copy_pass", "tile_source_pass", "tile_paste_pass"}
+    assert_all_compile(by_address, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("settings", ["default", "volumes", "float64", "half", "many rings", "rim"])
+def test_a_call_whose_gradients_are_asked_for(settings, tmp_path, monkeypatch):
+    shape, dtype, keywords = CALLS[settings]
+    image, mask, region = phantoms.batch(3, shape, channels=2)
+    image = image.to(dtype).requires_grad_()
+    aug = SoftCP(**keywords)
+    params = aug.draw(torch.arange(3), shape, own_source=False)
+    params = params._replace(alpha=params.alpha.clone().requires_grad_())
+    noted = noting(monkeypatch)
+    out = soft_cp(image, mask, region, image, mask, params, aug.config)
+    torch.autograd.grad(out.image.sum() + out.soft_mask.sum(), (image, params.alpha))
+    assert "backward_pass" in names(noted)
+    assert_all_compile(noted, tmp_path, monkeypatch)
+
+
+def test_a_soft_mask(tmp_path, monkeypatch):
+    noted = noting(monkeypatch)
+    for shape in ((40, 48), (12, 20, 24)):
+        for k_erode, k_dilate, footprint in ((2, 10, "full"), (0, 3, "cross"), (1, 300, "full"), (0, 0, "full")):
+            soft_mask(torch.ones(2, 1, *shape), k_erode, k_dilate, 0.7, footprint=footprint)
+    assert {"words_pass", "tile_soft_pass", "distance_pass"} <= names(noted)
+    assert_all_compile(noted, tmp_path, monkeypatch)

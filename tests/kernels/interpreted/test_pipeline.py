@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from softcp_gpu import SoftCP, Status, kernels, phantoms
-from softcp_gpu.functional import soft_cp
+from softcp_gpu.functional import pipeline, soft_cp
 from softcp_gpu.kernels import operators
+from softcp_gpu.modules.graphed import drawn_there
 from softcp_gpu.sampling import sample_seeds
 
 SETTINGS = {
@@ -57,8 +58,8 @@ def test_eager(settings):
 
 @pytest.mark.parametrize("shape", [(18, 20), (3, 6, 9)])
 def test_whole_images_are_transformed_in_the_same_way(shape):
-    image, mask, region = phantoms.batch(5, shape, channels=2)
-    aug = SoftCP(p=0.7, k_dilate=3, background_transform={}, image_transform={"p_crop": 0.4, "blur_sigma_px": (0.3, 2)})
+    image, mask, region = small_batch(shape, 5)
+    aug = SoftCP(p=0.7, k_dilate=3, max_lesion_overlap=1.0, background_transform={}, image_transform={"p_crop": 0.4, "blur_sigma_px": (0.3, 2)})
     params = aug.draw(sample_seeds(2, torch.arange(5)), shape, own_source=False)
     expected = aug.augment(image, mask, region, params=params)
     with kernels.use("on"):
@@ -70,14 +71,79 @@ def test_whole_images_are_transformed_in_the_same_way(shape):
 @pytest.mark.parametrize("shape", [(20, 37), (3, 6, 34)])
 def test_without_gradients_only_what_counts_is_computed(shape, bounds):
     """A lesion that is blurred, turned and moved, in frames whose lines are no whole number of words."""
-    image, mask, region = phantoms.batch(5, shape, channels=2)
+    image, mask, region = small_batch(shape, 5)
     mask[0] = 0
     aug = SoftCP(p=0.9, k_dilate=3, **bounds)
     params = aug.draw(sample_seeds(3, torch.arange(5)), shape, own_source=False)
     assert (params.object.intensity.blur_sigma_px > 0).any()
     expected = aug.augment(image, mask, region, params=params)
+    assert Status.PASTED in expected.status.tolist()
     with kernels.use("on"):
         found = aug.augment(image, mask, region, params=params)
+    assert_same((found, []), (expected, []), close=1e-6)
+
+
+def small_batch(shape, count=3, seed=0):
+    """Phantoms; in a small volume they have no lesion, so each gets a box."""
+    image, mask, region = phantoms.batch(count, shape, channels=2, seed=seed)
+    if len(shape) == 3:
+        mask[:, :, 1:3, 1:4, 2:5], region = 1, torch.ones_like(region)
+    return image, mask, region
+
+
+@pytest.mark.parametrize("shape", [(20, 37), (4, 6, 9)])
+def test_images_may_lie_where_numbers_say(shape):
+    """As a captured graph has them: it reads one image and writes another, and its own tensors tell the shape alone."""
+    batch, seed = small_batch(shape), torch.arange(3)
+    aug = SoftCP(p=0.8, k_dilate=3, max_lesion_overlap=1.0)
+    with kernels.use("on"), torch.no_grad():
+        expected = drawn_there(aug, seed, (*batch, None, None))
+        image = torch.full_like(batch[0], torch.nan)
+        addresses = torch.tensor([x.data_ptr() for x in (batch[0], batch[0], image)])
+        shaped = batch[0].new_empty(1).expand(batch[0].shape)
+        found = drawn_there(aug, seed, (shaped, *batch[1:], None, None), addresses=addresses)
+    assert Status.PASTED in expected.status.tolist()
+    assert_same((found._replace(image=image), []), (expected, []))
+
+
+@pytest.mark.parametrize("shape", [(20, 37), (4, 6, 9)])
+def test_the_result_may_lie_over_the_image(shape):
+    batch, seed = small_batch(shape), torch.arange(3)
+    aug = SoftCP(p=0.8, k_dilate=3, max_lesion_overlap=1.0)
+    with kernels.use("on"), torch.no_grad():
+        expected = drawn_there(aug, seed, (*batch, None, None))
+        image = batch[0].clone()
+        found = drawn_there(aug, seed, (image, *batch[1:], None, None), over=True)
+    assert found.image.data_ptr() == image.data_ptr()
+    assert_same((found, []), (expected, []))
+
+
+PASTES = {
+    "skip, cross": ((32, 30), {"k_erode": (0, 3), "k_dilate": 2, "on_small": "skip", "footprint": "cross"}),
+    "no steps": ((20, 37), {"k_erode": 0, "k_dilate": 0, "object_transform": {"intensity": ["noise", "gamma"]}}),
+    "class ids": ((20, 37), {"lesion_labels": (1, 3), "blend": "softcp-geometric", "max_lesion_overlap": 9}),
+    "volume, wide": ((3, 6, 40), {"k_erode": (0, 1), "k_dilate": (1, 4), "min_visible": 4, "max_lesion_overlap": 1.0}),
+}
+
+
+@pytest.mark.parametrize("settings", PASTES)
+def test_a_paste_in_one_operator(settings, monkeypatch):
+    """Nothing of the other ways to paste is used; a source has its own frame, and its range is told."""
+    shape, keywords = PASTES[settings]
+    image, mask, region = small_batch(shape, 4)
+    small = tuple(length - length // 8 for length in shape)
+    source, labels, _ = small_batch(small, 4, seed=7)
+    aug = SoftCP(p=0.9, **keywords)
+    if settings == "class ids":
+        mask, labels = mask.long() * 3, labels.long()
+    params = aug.draw(sample_seeds(6, torch.arange(4)), shape)
+    more = {"source_image": source, "source_mask": labels, "params": params}
+    more["source_range"] = torch.tensor([[[0.0, 1.0], [0.1, 0.9]]]).expand(4, -1, -1)
+    expected = aug.augment(image, mask, region, **more)
+    assert Status.PASTED in expected.status.tolist()
+    with kernels.use("on"), torch.no_grad():
+        monkeypatch.setattr(pipeline, "_paste", None)
+        found = aug.augment(image, mask, region, **more)
     assert_same((found, []), (expected, []), close=1e-6)
 
 
