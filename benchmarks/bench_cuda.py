@@ -25,6 +25,7 @@ from torch import Tensor
 from benchmarks import cases, common, schema, volumes
 from softcp_gpu import GraphedSoftCP, SoftCP, kernels
 from softcp_gpu.functional import soft_cp, soft_mask
+from softcp_gpu.modules.graphed import capture
 
 COMPILED = f"{common.OURS}, compiled"
 PLAIN = f"{common.OURS}, plain torch"
@@ -33,14 +34,18 @@ DRAWN = f"{common.OURS}, params drawn in the call"
 GRAPHED = f"{common.GRAPHED}, params drawn in the call"
 KORNIA = "kornia, RandomTransplantation (far less work)"
 
+MANY = cases.Case(512, "small", 64)  # a soft mask that fills a GPU
+
 Job = tuple[str, str, int, Callable[[], Callable[[], Any]]]  # group, who, least bytes, how to make what is timed
 
 
 def jobs(device: str, sizes: list[int], backend: str) -> Iterator[Job]:
     """Everything to time, what takes long to compile last."""
     chosen = [cases.Case(size, lesions) for lesions in ("small", "large") for size in sizes]
-    for case in chosen:
+    for case in (*chosen, MANY) if max(sizes) >= MANY.size else chosen:
         yield _soft_mask(case, device, common.OURS, lambda f: f)
+        if device == "cuda":
+            yield _soft_mask(case, device, common.GRAPHED, _graph)
     for case in chosen:
         yield from _forward(case, device, backend)
     for scan in volumes.SCANS if max(sizes) >= max(cases.SIZES) else ():
@@ -68,6 +73,19 @@ def _plain(chosen: list[cases.Case]) -> Iterator[Job]:
             yield group, PLAIN, floor, partial(_on_device, case, name, "cuda", _without_kernels)
             graphed = lambda aug: _without_kernels(GraphedSoftCP(aug))  # noqa: E731
             yield group, PLAIN_GRAPHED, floor, partial(_with_draw, case, name, "cuda", graphed)
+
+
+def _graph(f: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The same on one tensor that stays where it is, as a CUDA graph."""
+    held: list[Any] = []
+
+    def run(x: Tensor) -> Tensor:
+        if not held:
+            held.extend(capture(lambda: f(x)))
+        held[0].replay()
+        return held[1]
+
+    return run
 
 
 def _without_kernels(f: Callable) -> Callable:

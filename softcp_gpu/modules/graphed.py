@@ -1,4 +1,4 @@
-"""SoftCP as a CUDA graph: one launch instead of some hundred."""
+"""SoftCP as a CUDA graph: one launch instead of many."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class _Graph(NamedTuple):
 class GraphedSoftCP(nn.Module):
     """`SoftCP` for training on a GPU: each shape of batch is captured once as a CUDA graph, and replayed.
 
-    On a GPU small batches cost what it takes to launch some hundred kernels, whatever is in them. A graph launches all
-    of them at once, draws included. The result is that of the `SoftCP` with the same seeds.
+    On a GPU small batches cost what it takes to launch kernels, whatever is in them. A graph launches all of them at
+    once, draws included. The result is that of the `SoftCP` with the same seeds.
 
     Args:
         aug: what to run; without a bank, whose lesions differ in size from call to call.
@@ -45,10 +45,11 @@ class GraphedSoftCP(nn.Module):
         ValueError: naming the argument, what was expected and what was found.
 
     Note:
-        For each of the last four shapes it keeps the memory of a batch, of its result and of what is in between. What
-        cannot be captured runs as `aug` itself does: on other devices, where gradients flow to images, in frames of
-        2**22 pixels and more, under `torch.compile` and while another graph is being captured. Copies and pickles of it
-        hold no graphs, and capture their own.
+        For each of the last four shapes it keeps the memory of what is between a batch and its result; of both as well
+        where whole images are transformed, in other blends, and if images are not contiguous. What cannot be captured
+        runs as `aug` itself does: on other devices, where gradients flow to images, in frames of 2**22 pixels and more,
+        under `torch.compile` and while another graph is being captured. Copies and pickles of it hold no graphs, and
+        capture their own.
 
     Example:
         >>> from softcp_gpu import phantoms

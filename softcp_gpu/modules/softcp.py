@@ -202,7 +202,7 @@ class SoftCP(nn.Module):
             params: of an earlier call, to get the same pixels again on the same inputs; nothing is drawn then.
 
         Returns:
-            image, mask, soft mask, placement, status and params; see `SoftCPOutput`.
+            image, mask, soft mask, placement, status and params; see `SoftCPOutput`. Params drawn on a GPU are there.
         """
         x = inputs.checked_backgrounds(image, mask, region, spacing, self.config.footprint, self.labels)
         from_bank = self.bank is not None and source_image is None and source_mask is None

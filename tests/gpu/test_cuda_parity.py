@@ -7,6 +7,7 @@ import os
 
 import pytest
 import torch
+from torch.utils._pytree import tree_leaves
 
 from softcp_gpu import GraphedSoftCP, LesionBank, LesionCrop, SoftCP, kernels, phantoms
 from softcp_gpu.functional import execution, soft_cp, soft_mask
@@ -33,11 +34,20 @@ def both(shape, aug, dtype=torch.float32):
     return here, there
 
 
+PASTES = {
+    "everything": {"match": "rim", "background_transform": {}, "image_transform": {}},
+    "default": {},  # what one operator pastes; the two below it as well
+    "all transforms": {"background_transform": {}, "image_transform": {}, "k_erode": (0, 3), "alpha": (0.5, 0.8)},
+    "cross": {"footprint": "cross", "on_small": "skip", "k_erode": (0, 6), "k_dilate": (0, 32), "min_visible": 0.5},
+}
+
+
 @pytest.mark.parametrize("choice", ["off", pytest.param("on", marks=with_kernels)])
+@pytest.mark.parametrize("settings", PASTES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_gpu_and_cpu_agree(shape, choice):
+def test_gpu_and_cpu_agree(shape, settings, choice):
     with kernels.use(choice):
-        here, there = both(shape, everything())
+        here, there = both(shape, SoftCP(p=0.8, **PASTES[settings]))
     assert torch.equal(here.status, there.status.cpu())
     for a, b in zip(here.placement, there.placement, strict=True):
         assert torch.equal(a, b.cpu())
@@ -100,12 +110,13 @@ def test_autocast_changes_nothing():
     assert torch.equal(plain.image, cast.image)
 
 
+@pytest.mark.parametrize("steps", [(1, 6), (5, 32), (1, 40)])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("footprint", ["full", "cross"])
-def test_soft_mask_agrees(shape, footprint):
+def test_soft_mask_agrees(shape, footprint, steps):
     _, mask, _ = phantoms.batch(4, shape)
-    here = soft_mask(mask, 1, 6, 0.8, footprint=footprint)
-    there = soft_mask(mask.to(DEVICE), 1, 6, 0.8, footprint=footprint)
+    here = soft_mask(mask, *steps, 0.8, footprint=footprint)
+    there = soft_mask(mask.to(DEVICE), *steps, 0.8, footprint=footprint)
     assert (here - there.cpu()).abs().max() <= 1e-6
 
 
@@ -132,10 +143,23 @@ def same(a, b):
     assert (a.image - b.image).abs().max() <= 1e-4 * (a.image.max() - a.image.min())
 
 
+@with_kernels
+def test_draws_of_the_gpu_are_those_of_the_cpu():
+    aug = SoftCP(p=0.7, alpha=(0.5, 0.9), k_erode=(0, 3), background_transform={}, image_transform={})
+    here = aug.draw(torch.arange(300), (96, 80), own_source=False)
+    with kernels.use("on"):
+        there = aug.draw(torch.arange(300, device=DEVICE), (96, 80), own_source=False)
+    for a, b in zip(tree_leaves(here), tree_leaves(there), strict=True):
+        if a is not None:
+            assert torch.allclose(a, b.cpu(), rtol=1e-6, atol=0)
+
+
 @pytest.mark.parametrize("choice", ["off", pytest.param("on", marks=with_kernels)])
+@pytest.mark.parametrize("settings", ["everything", "default", "all transforms"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_graph_gives_what_its_module_gives_on_every_batch(shape, choice):
-    plain, graphed = everything(), GraphedSoftCP(everything())
+def test_a_graph_gives_what_its_module_gives_on_every_batch(shape, settings, choice):
+    plain = SoftCP(p=0.8, **PASTES[settings])
+    graphed = GraphedSoftCP(SoftCP(p=0.8, **PASTES[settings]))
     for seed, count in enumerate((4, 4, 3, 4)):
         image, mask, region = (x.to(DEVICE) for x in phantoms.batch(count, shape, seed=seed))
         with kernels.use(choice):
@@ -160,8 +184,9 @@ def test_a_graph_leaves_earlier_results_alone_and_takes_sources():
 
 
 @pytest.mark.skipif(DEVICE != "cuda", reason="only a GPU can be waited for")
-def test_a_graph_never_waits_for_the_gpu():
-    aug, generator = GraphedSoftCP(everything()), torch.Generator().manual_seed(0)
+@pytest.mark.parametrize("settings", ["everything", "default"])
+def test_a_graph_never_waits_for_the_gpu(settings):
+    aug, generator = GraphedSoftCP(SoftCP(p=0.8, **PASTES[settings])), torch.Generator().manual_seed(0)
     batch = tuple(x.to(DEVICE) for x in phantoms.batch(4, SHAPES[0]))
     aug(*batch, generator=generator)
     torch.cuda.synchronize()
@@ -170,6 +195,17 @@ def test_a_graph_never_waits_for_the_gpu():
         aug(*batch, generator=generator)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def test_a_graph_takes_images_that_lie_anywhere():
+    """Parts of other tensors, lines apart, and images that begin at an odd place."""
+    aug = GraphedSoftCP(SoftCP(p=1.0))
+    image, mask, region = (x.to(DEVICE) for x in phantoms.batch(4, SHAPES[0]))
+    expected = aug.augment(image, mask, region, generator=torch.Generator().manual_seed(0))
+    odd = torch.cat([image.new_zeros(1), image.flatten()])[1:].view(image.shape)
+    apart = image.repeat_interleave(2, dim=-1)[..., ::2]
+    for given in (odd, apart, image.to(memory_format=torch.channels_last)):
+        same(aug.augment(given, mask, region, generator=torch.Generator().manual_seed(0)), expected)
 
 
 def test_compiles_as_one_graph():

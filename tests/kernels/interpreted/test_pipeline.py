@@ -59,7 +59,13 @@ def test_eager(settings):
 @pytest.mark.parametrize("shape", [(18, 20), (3, 6, 9)])
 def test_whole_images_are_transformed_in_the_same_way(shape):
     image, mask, region = small_batch(shape, 5)
-    aug = SoftCP(p=0.7, k_dilate=3, max_lesion_overlap=1.0, background_transform={}, image_transform={"p_crop": 0.4, "blur_sigma_px": (0.3, 2)})
+    aug = SoftCP(
+        p=0.7,
+        k_dilate=1,
+        max_lesion_overlap=1.0,
+        background_transform={},
+        image_transform={"p_crop": 0.4, "blur_sigma_px": (0.3, 2)},
+    )
     params = aug.draw(sample_seeds(2, torch.arange(5)), shape, own_source=False)
     expected = aug.augment(image, mask, region, params=params)
     with kernels.use("on"):
@@ -67,13 +73,19 @@ def test_whole_images_are_transformed_in_the_same_way(shape):
     assert_same((found, []), (expected, []), close=2e-6)
 
 
-@pytest.mark.parametrize("bounds", [{}, {"min_visible": 0.6, "max_lesion_overlap": 3}, {"placement": "in_place"}])
-@pytest.mark.parametrize("shape", [(20, 37), (3, 6, 34)])
-def test_without_gradients_only_what_counts_is_computed(shape, bounds):
+@pytest.mark.parametrize(
+    ("shape", "settings"),
+    [
+        ((20, 37), {"k_dilate": 3}),
+        ((20, 37), {"k_dilate": 3, "placement": "in_place"}),
+        ((3, 6, 34), {"k_dilate": 1, "min_visible": 0.6, "max_lesion_overlap": 3}),
+    ],
+)
+def test_without_gradients_only_what_counts_is_computed(shape, settings):
     """A lesion that is blurred, turned and moved, in frames whose lines are no whole number of words."""
     image, mask, region = small_batch(shape, 5)
     mask[0] = 0
-    aug = SoftCP(p=0.9, k_dilate=3, **bounds)
+    aug = SoftCP(p=0.9, **settings)
     params = aug.draw(sample_seeds(3, torch.arange(5)), shape, own_source=False)
     assert (params.object.intensity.blur_sigma_px > 0).any()
     expected = aug.augment(image, mask, region, params=params)
@@ -91,10 +103,9 @@ def small_batch(shape, count=3, seed=0):
     return image, mask, region
 
 
-@pytest.mark.parametrize("shape", [(20, 37), (4, 6, 9)])
-def test_images_may_lie_where_numbers_say(shape):
+def test_images_may_lie_where_numbers_say():
     """As a captured graph has them: it reads one image and writes another, and its own tensors tell the shape alone."""
-    batch, seed = small_batch(shape), torch.arange(3)
+    batch, seed = small_batch((20, 37)), torch.arange(3)
     aug = SoftCP(p=0.8, k_dilate=3, max_lesion_overlap=1.0)
     with kernels.use("on"), torch.no_grad():
         expected = drawn_there(aug, seed, (*batch, None, None))
@@ -106,9 +117,8 @@ def test_images_may_lie_where_numbers_say(shape):
     assert_same((found._replace(image=image), []), (expected, []))
 
 
-@pytest.mark.parametrize("shape", [(20, 37), (4, 6, 9)])
-def test_the_result_may_lie_over_the_image(shape):
-    batch, seed = small_batch(shape), torch.arange(3)
+def test_the_result_may_lie_over_the_image():
+    batch, seed = small_batch((20, 37)), torch.arange(3)
     aug = SoftCP(p=0.8, k_dilate=3, max_lesion_overlap=1.0)
     with kernels.use("on"), torch.no_grad():
         expected = drawn_there(aug, seed, (*batch, None, None))
@@ -122,7 +132,7 @@ PASTES = {
     "skip, cross": ((32, 30), {"k_erode": (0, 3), "k_dilate": 2, "on_small": "skip", "footprint": "cross"}),
     "no steps": ((20, 37), {"k_erode": 0, "k_dilate": 0, "object_transform": {"intensity": ["noise", "gamma"]}}),
     "class ids": ((20, 37), {"lesion_labels": (1, 3), "blend": "softcp-geometric", "max_lesion_overlap": 9}),
-    "volume, wide": ((3, 6, 40), {"k_erode": (0, 1), "k_dilate": (1, 4), "min_visible": 4, "max_lesion_overlap": 1.0}),
+    "volume": ((3, 6, 40), {"k_dilate": (1, 2), "min_visible": 4, "max_lesion_overlap": 1.0}),
 }
 
 
