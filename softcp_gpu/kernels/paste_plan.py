@@ -163,7 +163,7 @@ def _words(x: Batch, draws: Draws, rules: Rules, moved: _Moved, tried: _Tried) -
     *lines, length = three(rules.window)
     words = _new(x, len(x.image), *lines, -(-length // places.WORD), dtype=torch.int32)
     given = (as_numbers(x.labels), draws.source_index, moved.affine, tried.home, tried.extent, words)
-    grid = shared_grid(len(words), words[0].numel(), MOVED)
+    grid = shared_grid(len(words), words.shape[1:].numel(), MOVED)
     sizes = (*three(x.labels.shape[2:]), *words.shape[1:])
     launch(jit_masks.moved_words_pass, grid, *given, *sizes, x.image.ndim - 2, MOVED)
     return words

@@ -68,7 +68,7 @@ def _soft_mask(*inputs: Any) -> Tensor:
     drawn += [k_max if dilates is None else dilates]
     each = (alphas is not None, erodes is not None, dilates is not None)
     given = (as_numbers(mask), *drawn, words, box, steps, table, *frame, per_line, k_max)
-    count = words[0].numel()
+    count = words.shape[1:].numel()
     how = (*each, geometric, 1 << (k_max + 1).bit_length(), PACKED)
     launch(jit_soft.words_pass, packing_grid(batch, count), *given, *how)
     cores, planes, grid = words, 1, shared_grid(batch, count, WORDS)

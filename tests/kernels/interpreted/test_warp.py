@@ -92,7 +92,7 @@ def test_the_operator_keeps_torchs_rules():
     affine = torch.randn(2, 2, 3, generator=generator, dtype=torch.float64) / 5
     gamma, sigma = (torch.full((2, 1), value, dtype=torch.float64) for value in (1.5, 0.1))
     origin, seed = torch.zeros(2, 2, dtype=torch.int64), torch.tensor([1, 2])
-    given = (source, affine, origin, [3, 4], [3, 4], bounds, gamma, sigma, seed, 5, None, None, [], None, None)
+    given = (source, affine, origin, [3, 4], [3, 4], bounds, gamma, sigma, seed, 5, None)
     library.opcheck(warp_operators._warp_intensity, given)
 
     def run(x, limits):
