@@ -81,8 +81,15 @@ def compiled(kernel, signature, constants, num_warps):
     return triton.compile(source, target=target, options={"num_warps": num_warps}).asm["cubin"]
 
 
-def assert_all_compile(noted, tmp_path, monkeypatch):
-    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """What one test has compiled, the others need not."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRITON_CACHE_DIR", str(tmp_path_factory.mktemp("triton")))
+        yield
+
+
+def assert_all_compile(noted):
     assert noted
     for launched in noted.values():
         assert compiled(*launched)
@@ -93,7 +100,7 @@ def names(noted):
 
 
 @pytest.mark.parametrize("settings", CALLS)
-def test_a_call(settings, tmp_path, monkeypatch):
+def test_a_call(settings, cache, monkeypatch):
     shape, dtype, keywords = CALLS[settings]
     image, mask, region = phantoms.batch(3, shape, channels=1 if settings == "one channel" else 2)
     aug, seed = SoftCP(**keywords), torch.arange(3)
@@ -104,10 +111,10 @@ def test_a_call(settings, tmp_path, monkeypatch):
         soft_cp(image.to(dtype), mask, region, image.to(dtype), mask, params, aug.config)
     assert "draw_pass" in names(noted)
     assert ("tile_paste_pass" in names(noted)) == (settings not in ("rim", "many rings"))
-    assert_all_compile(noted, tmp_path, monkeypatch)
+    assert_all_compile(noted)
 
 
-def test_a_call_by_address(tmp_path, monkeypatch):
+def test_a_call_by_address(cache, monkeypatch):
     image, mask, region = phantoms.batch(3, (40, 48))
     aug = SoftCP()
     params = aug.draw(torch.arange(3), (40, 48), own_source=False)
@@ -116,11 +123,11 @@ def test_a_call_by_address(tmp_path, monkeypatch):
         soft_cp(image, mask, region, image, mask, params, aug.config, addresses=torch.zeros(3, dtype=torch.int64))
     by_address = {key: launched for key, launched in noted.items() if launched[2].get("BY_ADDRESS")}
     assert names(by_address) == {"ranges_pass", "copy_pass", "tile_source_pass", "tile_paste_pass"}
-    assert_all_compile(by_address, tmp_path, monkeypatch)
+    assert_all_compile(by_address)
 
 
 @pytest.mark.parametrize("settings", ["default", "volumes", "float64", "half", "many rings", "rim"])
-def test_a_call_whose_gradients_are_asked_for(settings, tmp_path, monkeypatch):
+def test_a_call_whose_gradients_are_asked_for(settings, cache, monkeypatch):
     shape, dtype, keywords = CALLS[settings]
     image, mask, region = phantoms.batch(3, shape, channels=2)
     image = image.to(dtype).requires_grad_()
@@ -131,13 +138,13 @@ def test_a_call_whose_gradients_are_asked_for(settings, tmp_path, monkeypatch):
     out = soft_cp(image, mask, region, image, mask, params, aug.config)
     torch.autograd.grad(out.image.sum() + out.soft_mask.sum(), (image, params.alpha))
     assert "backward_pass" in names(noted)
-    assert_all_compile(noted, tmp_path, monkeypatch)
+    assert_all_compile(noted)
 
 
-def test_a_soft_mask(tmp_path, monkeypatch):
+def test_a_soft_mask(cache, monkeypatch):
     noted = noting(monkeypatch)
     for shape in ((40, 48), (12, 20, 24)):
         for k_erode, k_dilate, footprint in ((2, 10, "full"), (0, 3, "cross"), (1, 300, "full"), (0, 0, "full")):
             soft_mask(torch.ones(2, 1, *shape), k_erode, k_dilate, 0.7, footprint=footprint)
     assert {"words_pass", "tile_soft_pass", "distance_pass"} <= names(noted)
-    assert_all_compile(noted, tmp_path, monkeypatch)
+    assert_all_compile(noted)

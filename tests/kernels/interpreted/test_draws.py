@@ -24,12 +24,11 @@ def leaves(params):
     return [x for x in tree_leaves(params) if x is not None]
 
 
-@pytest.mark.parametrize("own_source", [True, False])
-@pytest.mark.parametrize("shape", [(30, 44), (12, 30, 44)])
+@pytest.mark.parametrize(("shape", "own_source"), [((30, 44), False), ((12, 30, 44), True)])
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_the_same_params(settings, shape, own_source):
     aug = SoftCP(p=0.6, **SETTINGS[settings])
-    seed = sample_seeds(4, torch.arange(23))
+    seed = sample_seeds(4, torch.arange(7))
     expected = aug.draw(seed, shape, own_source=own_source)
     with kernels.use("on"):
         found = aug.draw(seed, shape, own_source=own_source)
@@ -39,7 +38,7 @@ def test_the_same_params(settings, shape, own_source):
         assert torch.allclose(a, b, rtol=1e-6, atol=0) if a.dtype == torch.float32 else torch.equal(a, b)
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 64])
+@pytest.mark.parametrize("count", [0, 1, 2, 20])
 def test_batches_of_every_size(count):
     aug, seed = SoftCP(), torch.arange(count) - 1
     with kernels.use("on"):
