@@ -42,8 +42,10 @@ PASTES = {
 }
 
 
-@pytest.mark.parametrize("choice", ["off", pytest.param("on", marks=with_kernels)])
-@pytest.mark.parametrize("settings", PASTES)
+PATHS = [("everything", "off"), *(pytest.param(name, "on", marks=with_kernels) for name in PASTES)]
+
+
+@pytest.mark.parametrize(("settings", "choice"), PATHS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_gpu_and_cpu_agree(shape, settings, choice):
     with kernels.use(choice):
@@ -154,8 +156,7 @@ def test_draws_of_the_gpu_are_those_of_the_cpu():
             assert torch.allclose(a, b.cpu(), rtol=1e-6, atol=0)
 
 
-@pytest.mark.parametrize("choice", ["off", pytest.param("on", marks=with_kernels)])
-@pytest.mark.parametrize("settings", ["everything", "default", "all transforms"])
+@pytest.mark.parametrize(("settings", "choice"), PATHS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_graph_gives_what_its_module_gives_on_every_batch(shape, settings, choice):
     plain = SoftCP(p=0.8, **PASTES[settings])
