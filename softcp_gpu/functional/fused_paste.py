@@ -7,13 +7,12 @@ from torch import Tensor
 
 from softcp_gpu import kernels
 from softcp_gpu.functional import execution
+from softcp_gpu.functional.blend import SOFTENED
 from softcp_gpu.functional.inputs import Inputs
 from softcp_gpu.functional.intensity import OBJECT_NOISE
 from softcp_gpu.functional.lesion import lesion_of, most_of, widest_window
 from softcp_gpu.kernels import paste_inputs, paste_operators, soft_operators
 from softcp_gpu.types import PasteConfig, PasteParams, PlacementRecord, SoftCPOutput
-
-SOFTENED = ("softcp", "softcp-geometric")
 
 
 def fits(config: PasteConfig) -> bool:
