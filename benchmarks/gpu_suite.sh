@@ -43,8 +43,12 @@ if [ -n "$AGAIN" ]; then
     cp "$AGAIN/parity.xml" "$AGAIN/parity.log" "$out/" || fail 5 "no parity results in $AGAIN; nothing was timed"
     ! grep -qE '(errors|failures)="[1-9]|tests="0"' "$out/parity.xml" || fail 5 "parity failed in $AGAIN"
 else
+    # Most of their time is compiling, so they go side by side where pytest-xdist is there. Their times say nothing.
+    beside=""
+    if [ "$DEVICE" = cuda ] && "$PYTHON" -c 'import xdist' 2>/dev/null; then beside="-n 8"; fi
     # Without the other tests' conftest.py: it needs packages that only tests on a CPU need.
-    timeout 190 "$PYTHON" -m pytest tests/gpu --noconftest -m gpu -q -p no:cacheprovider \
+    # shellcheck disable=SC2086  # beside is a list of words
+    timeout 190 "$PYTHON" -m pytest tests/gpu --noconftest -m gpu -q -p no:cacheprovider $beside \
         --junitxml "$out/parity.xml" 2>&1 | tee "$out/parity.log"
     [ "${PIPESTATUS[0]}" -eq 0 ] || fail 5 "parity failed: $out/parity.log; nothing was timed"
 fi
