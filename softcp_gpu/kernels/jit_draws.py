@@ -3,6 +3,8 @@
 import triton
 import triton.language as tl
 
+from softcp_gpu.kernels.jit_words import length_of
+
 GOLDEN = tl.constexpr(0x9E3779B97F4A7C15 - (1 << 64))
 FIRST = tl.constexpr(0xBF58476D1CE4E5B9 - (1 << 64))
 SECOND = tl.constexpr(0x94D049BB133111EB - (1 << 64))
@@ -78,11 +80,7 @@ def _draw_object(key, out, sample, batch, s0, s1, s2, OPS: tl.constexpr, R: tl.c
         chosen, amount = _uniform(key, RIGID, first), _uniform(key, RIGID, first + 1)
         flip_axis, turn_axis = _whole(chosen, 0, AXES - 1), _whole(chosen, 0, TURNS - 1)
         for axis in tl.static_range(AXES):
-            length = s2
-            if AXES - axis == 2:
-                length = s1
-            if AXES - axis == 3:
-                length = s0
+            length = length_of(axis, s0, s1, s2, AXES)
             flipped = _is(rigid, OPS[1]) & (flip_axis == axis)
             tl.store(out + here * AXES + axis, tl.where(flipped, -1.0, 1.0).to(tl.float32))
             far = _between(_uniform(key, RIGID, first + 2 + axis), R[4], R[5]) * length

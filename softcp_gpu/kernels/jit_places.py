@@ -3,7 +3,7 @@
 import triton
 import triton.language as tl
 
-from softcp_gpu.kernels.jit_words import along_axes, count_shared, is_legal
+from softcp_gpu.kernels.jit_words import along_axes, count_shared, is_legal, length_of
 
 
 @triton.jit
@@ -40,6 +40,18 @@ def rectangle(
 
 
 @triton.jit
+def store_places(
+    axis: tl.constexpr, lower, number, candidate_u, first, span, candidates, sample,
+    AXES: tl.constexpr, PLACES: tl.constexpr,
+):  # fmt: skip
+    """One axis of a rectangle, and of places drawn from it."""
+    tl.store(first + sample * AXES + axis, lower)
+    tl.store(span + sample * AXES + axis, number)
+    here = (sample * PLACES + tl.arange(0, PLACES)) * AXES + axis
+    tl.store(candidates + here, lower + (tl.load(candidate_u + here) * number.to(tl.float64)).to(tl.int64))
+
+
+@triton.jit
 def rectangle_pass(
     extent,  # (B, AXES) int64, the lesion's box
     area,  # (B,) int64
@@ -50,9 +62,7 @@ def rectangle_pass(
     span,
     candidates,  # (B, PLACES, AXES) int64, out
     d0, d1, d2,
-    WHOLE: tl.constexpr,  # lesions lie in the frame as a whole
-    ASKS: tl.constexpr,  # some of a lesion must lie in the region
-    WITH_REGION: tl.constexpr,
+    WHOLE: tl.constexpr, ASKS: tl.constexpr, WITH_REGION: tl.constexpr,
     REGION: tl.constexpr, OTHERS: tl.constexpr, VISIBLE: tl.constexpr,
     REGION_SHARE: tl.constexpr, OTHERS_SHARE: tl.constexpr, VISIBLE_SHARE: tl.constexpr,
     AXES: tl.constexpr,
@@ -60,23 +70,16 @@ def rectangle_pass(
 ):  # fmt: skip
     """A rectangle that holds every legal place, and places drawn from it; as functional/search.py has it."""
     sample = tl.program_id(1).to(tl.int64)
-    pixels, place = tl.load(area + sample), tl.arange(0, PLACES)
+    pixels = tl.load(area + sample)
     for axis in tl.static_range(AXES):
-        length = d2
-        if AXES - axis == 2:
-            length = d1
-        if AXES - axis == 3:
-            length = d0
+        length = length_of(axis, d0, d1, d2, AXES)
         side = tl.load(extent + sample * AXES + axis)
         lower, number = rectangle(
             axis, length, side, pixels, in_region + sample * 7, on_others + sample * 7, d0, d1, d2,
             WHOLE, ASKS, WITH_REGION,
             REGION, OTHERS, VISIBLE, REGION_SHARE, OTHERS_SHARE, VISIBLE_SHARE, AXES,
         )  # fmt: skip
-        tl.store(first + sample * AXES + axis, lower)
-        tl.store(span + sample * AXES + axis, number)
-        here = (sample * PLACES + place) * AXES + axis
-        tl.store(candidates + here, lower + (tl.load(candidate_u + here) * number.to(tl.float64)).to(tl.int64))
+        store_places(axis, lower, number, candidate_u, first, span, candidates, sample, AXES, PLACES)
 
 
 @triton.jit

@@ -3,8 +3,8 @@
 import triton
 import triton.language as tl
 
-from softcp_gpu.kernels.jit_places import count_at, drawn_place, rectangle
-from softcp_gpu.kernels.jit_words import along_axes, is_legal
+from softcp_gpu.kernels.jit_places import count_at, drawn_place, rectangle, store_places
+from softcp_gpu.kernels.jit_words import along_axes, is_legal, length_of
 
 # What becomes of a sample, as types.Status numbers it.
 PASTED, NOT_DRAWN, EMPTY_SOURCE, LESION_TOO_SMALL, NO_LEGAL_PLACE = (
@@ -41,13 +41,8 @@ def places_pass(
     box, row = moved + sample * 7, sample * AXES
     pixels = tl.load(box + 6).to(tl.int64)
     tl.store(area + sample, pixels)
-    place = tl.arange(0, PLACES)
     for axis in tl.static_range(AXES):
-        canvas, length = c2, d2
-        if AXES - axis == 2:
-            canvas, length = c1, d1
-        if AXES - axis == 3:
-            canvas, length = c0, d0
+        canvas, length = length_of(axis, c0, c1, c2, AXES), length_of(axis, d0, d1, d2, AXES)
         noted = box + 3 - AXES + axis
         start = tl.where(pixels > 0, canvas - tl.load(noted + 3), 0).to(tl.int64)
         side = tl.load(noted).to(tl.int64) - start
@@ -61,10 +56,7 @@ def places_pass(
         )  # fmt: skip
         if IN_PLACE:
             lower, number = own, side * 0 + 1
-        tl.store(first + row + axis, lower)
-        tl.store(span + row + axis, number)
-        here = (sample * PLACES + place) * AXES + axis
-        tl.store(candidates + here, lower + (tl.load(candidate_u + here) * number.to(tl.float64)).to(tl.int64))
+        store_places(axis, lower, number, candidate_u, first, span, candidates, sample, AXES, PLACES)
 
 
 @triton.jit
@@ -165,12 +157,7 @@ def plan_pass(
     tl.store(noted + 5, d2 - x)
     tl.store(noted + 6, tl.where(status == PASTED, pixels.to(tl.int32), 0))
     for axis in tl.static_range(AXES):
-        length = s2
-        if AXES - axis == 2:
-            length = s1
-        if AXES - axis == 3:
-            length = s0
-        half = (m1 * 0 + length) / 2
+        half = (m1 * 0 + length_of(axis, s0, s1, s2, AXES)) / 2
         line, out = affine + (row + axis) * (AXES + 1), sampling + (row + axis) * (AXES + 1)
         moved = tl.load(line + AXES - 2) * m1 + tl.load(line + AXES - 1) * m2
         if AXES == 3:

@@ -83,6 +83,17 @@ def is_legal(
 
 
 @triton.jit
+def length_of(axis: tl.constexpr, s0, s1, s2, AXES: tl.constexpr):
+    """One of three lengths, by an axis of images or volumes."""
+    length = s2
+    if AXES - axis == 2:
+        length = s1
+    if AXES - axis == 3:
+        length = s0
+    return length
+
+
+@triton.jit
 def along_axes(vector, first: tl.constexpr, AXES: tl.constexpr):
     """A sample's numbers along three axes."""
     lead = tl.load(vector).to(tl.int32) if AXES == 3 else first
