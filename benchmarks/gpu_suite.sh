@@ -48,7 +48,7 @@ else
     if [ "$DEVICE" = cuda ] && "$PYTHON" -c 'import xdist' 2>/dev/null; then beside="-n 8"; fi
     # Without the other tests' conftest.py: it needs packages that only tests on a CPU need.
     # shellcheck disable=SC2086  # beside is a list of words
-    timeout 190 "$PYTHON" -m pytest tests/gpu --noconftest -m gpu -q -p no:cacheprovider $beside \
+    timeout 240 "$PYTHON" -m pytest tests/gpu --noconftest -m gpu -q -p no:cacheprovider $beside \
         --junitxml "$out/parity.xml" 2>&1 | tee "$out/parity.log"
     [ "${PIPESTATUS[0]}" -eq 0 ] || fail 5 "parity failed: $out/parity.log; nothing was timed"
 fi
