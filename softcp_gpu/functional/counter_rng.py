@@ -109,7 +109,7 @@ def normal_field(seed: Tensor, stream: int, index: Tensor, channels: int, dtype:
     first, second = (key.view(-1, 1, *ones) for key in field_keys(seed, torch.full_like(seed, stream)).unbind(-1))
     channel = torch.arange(channels, device=seed.device, dtype=torch.int32).view(1, -1, *ones)
     # In place: fresh memory costs more than the arithmetic.
-    x = (index.to(torch.int32)[:, None] * channels + channel).bitwise_xor_(first)
+    x = ((index.to(torch.int32) * channels)[:, None] + channel).bitwise_xor_(first)
     x.bitwise_xor_((x >> 16).bitwise_and_(0xFFFF)).mul_(_MIX32[0]).bitwise_xor_(second)
     x.bitwise_xor_((x >> 15).bitwise_and_(0x1FFFF)).mul_(_MIX32[1])
     x.bitwise_xor_((x >> 16).bitwise_and_(0xFFFF))

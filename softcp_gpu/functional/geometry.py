@@ -10,10 +10,11 @@ from types import MappingProxyType
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from softcp_gpu.functional.bands import sample_linear
 from softcp_gpu.functional.execution import constants, may_read_values, without_autocast
+from softcp_gpu.functional.windows import take_window
 
 # torch gathers no unsigned integers but bytes; the same bits under another name will do.
 _GATHERED = MappingProxyType({torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: torch.int64})
@@ -119,15 +120,18 @@ def warp(
     *,
     origin: Tensor | None = None,
     size: tuple[int, ...] | None = None,
+    rows: Tensor | None = None,
 ) -> Tensor:
     """Resamples once. Outside its frame an image repeats its border, and a mask is 0.
 
     Args:
-        x: (B, C, *spatial), any real dtype; linear sampling computes in float32 or float64.
+        x: (B, C, *spatial), any real dtype; linear sampling computes in float32 or float64. With rows (N, C, *spatial).
         matrix: (B, n + 1, n + 1), input to output coordinates.
         mode: "linear" for images, "nearest" for masks.
         origin: (B, n), output coordinates of the first pixel of the result; default 0.
         size: n lengths of the result; default those of `x`.
+        rows: (B,) int64, for linear sampling where values may be read: the frame of `x` that each sample looks at;
+            default its own.
 
     Returns:
         (B, C, *size), the dtype of `x`; gradients flow to `x` and, if linear, to `matrix`.
@@ -138,7 +142,33 @@ def warp(
         [1.0, 1.5, 2.5]
     """
     size = tuple(x.shape[2:]) if size is None else size
-    return (_sample_linear if mode == "linear" else _sample_nearest)(x, matrix, origin, size)
+    if mode == "nearest":
+        return _sample_nearest(x, matrix, origin, size)
+    return _sample_linear(x, matrix, origin, size, rows)
+
+
+def warp_box(x: Tensor, start: Tensor, extent: Tensor, matrix: Tensor, origin: Tensor, size: tuple[int, ...]) -> Tensor:
+    """`warp`, nearest, of labels that are 0 outside a box; where values may be read, so that only the box is.
+
+    Args:
+        x: (B, 1, *spatial), any real dtype.
+        start, extent: (B, n) int64, the box of each.
+        matrix, origin, size: as `warp`.
+
+    Returns:
+        (B, 1, *size), the dtype of `x`.
+    """
+    if x.dtype in _GATHERED:
+        return warp_box(x.view(_GATHERED[x.dtype]), start, extent, matrix, origin, size).view(x.dtype)
+    first, lengths = start - 1, tuple((extent.amax(0) + 2).tolist())  # a rim of 0, where all that lies beyond ends up
+    index: Tensor | None = None
+    for axis, line in enumerate(_coordinates(inverse(x, matrix), origin, size)):
+        corner = first[:, axis].view(-1, *(1,) * len(size))
+        place = line.round_().sub_(corner).clamp_(0, lengths[axis] - 1)
+        index = place if index is None else place.add_(index, alpha=lengths[axis])
+    assert index is not None
+    box = take_window(x, first, lengths)
+    return box.flatten(1).gather(1, index.flatten(1).to(torch.int64)).view(-1, 1, *size)
 
 
 def sampling_affine(x: Tensor, back: Tensor) -> Tensor:
@@ -156,12 +186,13 @@ def inverse(x: Tensor, matrix: Tensor) -> Tensor:
     return torch.linalg.inv_ex(matrix.double(), check_errors=False).inverse[:, : x.ndim - 2]
 
 
-def _sample_linear(x: Tensor, matrix: Tensor, origin: Tensor | None, size: tuple[int, ...]) -> Tensor:
+def _sample_linear(
+    x: Tensor, matrix: Tensor, origin: Tensor | None, size: tuple[int, ...], rows: Tensor | None
+) -> Tensor:
     # Integers of up to 24 bits are exact in float32.
     work = torch.float64 if x.dtype in (torch.float64, torch.int32, torch.int64) else torch.float32
     grid = torch.stack(_coordinates(sampling_affine(x, inverse(x, matrix)).to(work), origin, size)[::-1], -1)
-    sampled = F.grid_sample(x.to(work), grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return sampled.to(x.dtype)
+    return sample_linear(x.to(work), grid, rows).to(x.dtype)
 
 
 def _sample_nearest(x: Tensor, matrix: Tensor, origin: Tensor | None, size: tuple[int, ...]) -> Tensor:

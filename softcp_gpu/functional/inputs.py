@@ -32,12 +32,13 @@ class Inputs(NamedTuple):
     source_rows: Tensor | None = None  # (B,) int64, rows of the sources; None: they are those of the samples
 
     def rows(self, index: slice | Tensor, source: slice | Tensor) -> Inputs:
-        """Some of the samples, with their sources."""
+        """Some of the samples, with their sources: neighbours, or frames that stay where they are."""
         region = None if self.region is None else picked(self.region, index)
-        sources = picked(self.source_image, source), picked(self.source_mask, source)
-        return Inputs(
-            picked(self.image, index), picked(self.mask, index), region, *sources, self.physical.rows(index, source)
-        )
+        some = self._replace(image=picked(self.image, index), mask=picked(self.mask, index), region=region)
+        some = some._replace(physical=self.physical.rows(index, source))
+        if isinstance(source, Tensor):
+            return some._replace(source_rows=source)
+        return some._replace(source_image=self.source_image[source], source_mask=self.source_mask[source])
 
     def with_sources(self, rows: Tensor) -> Inputs:
         """The samples with their sources, whose frames stay where they are until somebody asks for them."""

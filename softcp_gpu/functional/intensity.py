@@ -6,7 +6,7 @@ The range of an image is that between the least and the largest value of each of
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from softcp_gpu.functional.counter_rng import normal_field
-from softcp_gpu.functional.execution import may_read_values, where_active
+from softcp_gpu.functional.execution import asks_for_gradients, may_read_values, where_active
 from softcp_gpu.types import IntensityParams
 
 # Streams of each sample's seed that noise fields are read from; sampling.py keeps its draws below.
@@ -44,10 +44,14 @@ def gamma(image: Tensor, gamma: Tensor, low: Tensor, high: Tensor) -> Tensor:
         [-100.0, -50.0, 100.0]
     """
     width = high - low
-    # Without a range all is 0. The least value stays it; 0**gamma would have an infinite gradient, even if not taken.
-    unit = (image - low) / torch.where(width > 0, width, torch.inf)
+    unit = (image - low) / torch.where(width > 0, width, torch.inf)  # without a range all is 0
+    if not asks_for_gradients(image, gamma, low, high) and may_read_values(image):
+        unit.clamp_(0, 1)  # the ends stay where they are, and so does what lies beyond
+        return torch.addcmul(image, width, unit.log2().mul_(_column(gamma, image)).exp2_().sub_(unit))
+    # The least value is left out: 0**gamma would have an infinite gradient, even if not taken.
     base = unit.clamp(torch.finfo(unit.dtype).tiny, 1)
-    return torch.where(base == unit, low + width * base ** _column(gamma, image), image)
+    power = torch.exp2(_column(gamma, image) * base.log2())
+    return torch.where(base == unit, image + width * (power - base), image)
 
 
 def gaussian_noise(
@@ -94,34 +98,42 @@ def gaussian_blur(image: Tensor, sigma_px: Tensor, radius: int) -> Tensor:
     reach = torch.arange(-radius, radius + 1, device=image.device, dtype=image.dtype)
     weight = torch.exp(-0.5 * (reach / sigma_px.to(image.dtype)[:, None]) ** 2)
     weight = weight / weight.sum(1, keepdim=True)
+    at_once = may_read_values(image) and radius < min(image.shape[2:])
+    if at_once:
+        image = F.pad(image, [radius] * (2 * image.ndim - 4), mode="reflect")
     for axis in range(2, image.ndim):
-        image = _filter_axis(image, weight, axis, radius)
+        image = _filter_axis(image if at_once else _mirrored(image, axis, radius), weight, axis)
     return image
 
 
-def _filter_axis(image: Tensor, weight: Tensor, axis: int, radius: int) -> Tensor:
-    """Correlates each sample with its own (B, 2 * radius + 1) weights along one axis."""
-    length = image.shape[axis]
-    padded = _mirrored(image, axis, radius)
+def _filter_axis(padded: Tensor, weight: Tensor, axis: int) -> Tensor:
+    """Correlates each sample with its own (B, taps) weights along one axis, which gets taps - 1 shorter."""
+    shifted = _shifted(padded, axis, weight.shape[1])
     # One multiply-add per tap: it fuses where it is compiled, and keeps the order of the sum everywhere.
-    out = torch.zeros_like(image)
-    if len(weight) == 1 and may_read_values(image) and not weight.requires_grad:
-        for tap, number in enumerate(weight[0].tolist()):  # numbers are multiplied faster than tensors are broadcast
-            out.add_(padded.narrow(axis, tap, length), alpha=number)
+    if len(weight) == 1 and may_read_values(padded) and not weight.requires_grad:
+        first, *others = weight[0].tolist()  # numbers are multiplied faster than tensors are broadcast
+        out = shifted[0] * first
+        for number, view in zip(others, shifted[1:], strict=True):
+            out.add_(view, alpha=number)
         return out
-    for tap in range(2 * radius + 1):
-        out.addcmul_(padded.narrow(axis, tap, length), _column(weight[:, tap], image))
+    out = torch.zeros_like(shifted[0])
+    for tap, view in enumerate(shifted):
+        out.addcmul_(view, _column(weight[:, tap], padded))
     return out
+
+
+def _shifted(padded: Tensor, axis: int, taps: int) -> Sequence[Tensor]:
+    """Its views along one axis, each one line further; in one step where no gradient is asked for."""
+    length = padded.shape[axis] - taps + 1
+    if not may_read_values(padded) or asks_for_gradients(padded):
+        return [padded.narrow(axis, tap, length) for tap in range(taps)]
+    shape = (taps, *padded.shape[:axis], length, *padded.shape[axis + 1 :])
+    return padded.as_strided(shape, (padded.stride(axis), *padded.stride()), padded.storage_offset()).unbind(0)
 
 
 def _mirrored(image: Tensor, axis: int, radius: int) -> Tensor:
     """The image with a mirrored border along one axis, the edge pixel not repeated."""
     length = image.shape[axis]
-    if radius < length and may_read_values(image):
-        pad = [0] * (2 * image.ndim - 4)
-        first = 2 * (image.ndim - 1 - axis)
-        pad[first : first + 2] = [radius, radius]
-        return F.pad(image, pad, mode="reflect")
     # Indices, folded as often as it takes: an axis may be shorter than the kernel.
     fold = torch.arange(-radius, length + radius, device=image.device) % max(2 * length - 2, 1)
     return image.index_select(axis, torch.where(fold < length, fold, 2 * length - 2 - fold))

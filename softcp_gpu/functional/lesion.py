@@ -9,7 +9,7 @@ from torch import Tensor
 
 from softcp_gpu import kernels
 from softcp_gpu.functional import execution
-from softcp_gpu.functional.geometry import compose, inverse, scaling, translation, warp
+from softcp_gpu.functional.geometry import compose, inverse, scaling, translation, warp, warp_box
 from softcp_gpu.functional.transforms import object_matrix
 from softcp_gpu.functional.windows import bounding_box, count_pixels, take_window
 from softcp_gpu.kernels import lesion_operators
@@ -44,7 +44,7 @@ class Lesion(NamedTuple):
 def lesion_of(mask: Tensor, lesion_labels: tuple[int, ...] | None) -> Tensor:
     """Where a label map shows a lesion: its value is one of the ids, or, without ids, not 0."""
     if lesion_labels is None:
-        return mask != 0
+        return mask.to(torch.bool)  # on a CPU a tenth of the time of a comparison
     hits = [mask == label for label in lesion_labels]
     return torch.stack(hits).any(0)
 
@@ -67,7 +67,7 @@ def transformed_lesion(
     """
     shape = tuple(source_mask.shape[2:]) if shape is None else shape
     found = lesion_of(source_mask, config.lesion_labels)
-    labels = torch.where(found, source_mask, 0)
+    labels = source_mask if config.lesion_labels is None else torch.where(found, source_mask, 0)
     if params.object is not None and source_mm is None and _moved_by_kernels(labels, params.object.rigid):
         return _by_kernels(labels, params.object.rigid, shape, config)
     start, extent, filled = bounding_box(found)
@@ -82,10 +82,10 @@ def transformed_lesion(
             assert mm is not None
             matrix = scaling(source_mm / mm)
         most = most_of(shape, labels)
-        canvas, home, whole = _canvas(labels, matrix, center, extent, most, config.longest_px or most)
-        start, extent, _ = bounding_box(canvas != 0)
+        canvas, home, whole = _canvas(labels, matrix, start, extent, most, config.longest_px or most)
+        start, extent, _ = bounding_box(canvas.to(torch.bool))
     window = _window(extent, tuple(canvas.shape[2:]), shape, config)
-    area = count_pixels(canvas != 0)
+    area = count_pixels(canvas.to(torch.bool))
     return Lesion(take_window(canvas, start, window), extent, home + start, matrix, area, filled, whole)
 
 
@@ -128,7 +128,7 @@ def _by_kernels(labels: Tensor, rigid: RigidParams, shape: tuple[int, ...], conf
 def _canvas(
     labels: Tensor,
     matrix: Tensor,
-    center: Tensor,
+    start: Tensor,
     extent: Tensor,
     most: tuple[int, ...],
     longest: tuple[int, ...],
@@ -138,7 +138,7 @@ def _canvas(
     Args:
         labels: (B, 1, *spatial): the class id of each lesion pixel, 0 elsewhere.
         matrix: (B, n + 1, n + 1), source to frame.
-        center, extent: (B, n), of each lesion's box in its source.
+        start, extent: (B, n) int64, each lesion's box in its source.
         most: n lengths: what is longer has no place.
         longest: n lengths of a canvas that holds every lesion, where values may not be read.
 
@@ -153,6 +153,9 @@ def _canvas(
         size = tuple(min(length, int(r) + 4) for length, r in zip(most, reach.amax(0).tolist(), strict=True))
     else:
         size = longest
+    center = start + (extent.double() - 1) / 2
     middle = (matrix[:, :axes, :axes] @ center[..., None])[..., 0] + matrix[:, :axes, axes]
     origin = middle.detach().floor().to(torch.int64) - execution.constants([length // 2 for length in size], labels) + 1
+    if execution.may_read_values(labels):
+        return warp_box(labels, start, extent, matrix, origin, size), origin, whole
     return warp(labels, matrix, "nearest", origin=origin, size=size), origin, whole

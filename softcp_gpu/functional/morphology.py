@@ -1,29 +1,39 @@
 """Dilation of hard masks in 2-D and 3-D, by two engines. Pixels outside the image are ignored.
 
 `BitGrid` knows the two built-in footprints, and is fast: a step is a few ORs of shifted bytes, for eight samples at
-once. `dilate_pool` takes any symmetric footprint and is kornia's max pooling.
+once. It works on tensors, and on arrays, with which NumPy takes a third of torch's time. `dilate_pool` takes any
+symmetric footprint and is kornia's max pooling.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from types import ModuleType
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from softcp_gpu.functional.execution import as_bytes
 
 LANES = 8  # samples that share a byte
+Bits = Any  # a tensor or an array
 
 
-def pack_samples(flags: Tensor) -> Tensor:
+def library(bits: Bits) -> ModuleType:
+    """Whose functions take these bits: what is called here has the same name and meaning in both."""
+    return np if isinstance(bits, np.ndarray) else torch
+
+
+def pack_samples(flags: Bits) -> Bits:
     """(B, ...) bool as (groups, ...) bytes: sample i is bit i % 8 of group i // 8."""
-    flags = as_bytes(flags)
-    bits = flags[::LANES].clone()
+    flags, lib = flags.view(np.uint8) if isinstance(flags, np.ndarray) else as_bytes(flags), library(flags)
+    bits = lib.bitwise_or(flags[::LANES], 0)
     for lane in range(1, min(LANES, len(flags))):
         part = flags[lane::LANES]
-        bits[: len(part)].add_(part, alpha=1 << lane)
+        here = bits[: len(part)]
+        lib.bitwise_or(here, part * (1 << lane), out=here)  # NumPy shifts to the left in ten times that
     return bits
 
 
@@ -39,77 +49,82 @@ class BitGrid:
         footprint: "full" (3^n: chessboard steps) or "cross" (a pixel and its 2n neighbours: city block steps).
     """
 
-    def __init__(self, bits: Tensor, steps: int, footprint: str) -> None:
-        self.shape, self.footprint = bits.shape, footprint
+    def __init__(self, bits: Bits, steps: int, footprint: str) -> None:
+        self.shape, self.footprint, self._lib = bits.shape, footprint, library(bits)
         self.lengths = [length + steps for length in bits.shape[1:]]
         strides = [math.prod(self.lengths[axis + 1 :]) for axis in range(len(self.lengths))]
         edge = strides[0]
-        flat = bits.new_zeros(bits.shape[0] * math.prod(self.lengths) + 2 * edge)
-        other = torch.empty_like(flat)
+        size = bits.shape[0] * math.prod(self.lengths) + 2 * edge
+        flat = np.zeros(size, np.uint8) if self._lib is np else bits.new_zeros(size)
+        other = self._lib.empty_like(flat)
         other[:edge] = 0
         other[-edge:] = 0
         self.now, self._next = _Buffer.of(flat, strides), _Buffer.of(other, strides)
-        self.pixels(self.now.body).copy_(bits)
+        self.pixels(self.now.body)[:] = bits
 
-    def pixels(self, body: Tensor) -> Tensor:
+    def pixels(self, body: Bits) -> Bits:
         """The pixels of a body, without the zeros between them: a view (groups, *spatial)."""
-        view = body.view(self.shape[0], *self.lengths)
-        for axis, length in enumerate(self.shape[1:], 1):
-            view = view.narrow(axis, 0, length)
-        return view
+        return body.reshape(self.shape[0], *self.lengths)[(slice(None), *(slice(n) for n in self.shape[1:]))]
 
-    def full_samples(self) -> Tensor:
+    def full_samples(self) -> Bits:
         """(8 * groups,) bool: the samples whose every pixel is set."""
         bits = self.pixels(self.now.body)
         for axis in range(1, bits.ndim - 1):  # down to one line, which is cheap to unpack
+            before = (slice(None),) * axis
             while (length := bits.shape[axis]) > 1:  # the halves may overlap: a bit that counts twice is the same bit
                 rest = length - length // 2
-                bits = bits.narrow(axis, 0, rest) & bits.narrow(axis, length - rest, rest)
-        lane = torch.arange(LANES, dtype=torch.uint8, device=bits.device)[:, None]
-        return ~((~bits.flatten(1)[:, None] >> lane) & 1).bool().any(2).flatten()
+                bits = bits[(*before, slice(rest))] & bits[(*before, slice(length - rest, None))]
+        lane = self._lib.arange(LANES, dtype=self._lib.uint8)[:, None]
+        lane = lane if self._lib is np else lane.to(bits.device)
+        empty = (~bits.reshape(len(bits), 1, -1) >> lane) & 1
+        return ~(empty != 0).any(2).flatten()
 
-    def keep(self, chosen: Tensor, before: Tensor) -> None:
+    def keep(self, chosen: Bits, before: Bits) -> None:
         """Takes the last step back in all samples but the (B,) chosen; `before` is the body as it was."""
         per_group = (self.shape[0], math.prod(self.lengths))
-        now = self.now.body.view(per_group)
-        now.bitwise_and_(pack_samples(chosen)[:, None]).bitwise_or_(before.view(per_group))
+        now = self.now.body.reshape(per_group)
+        self._lib.bitwise_and(now, pack_samples(chosen)[:, None], out=now)
+        self._lib.bitwise_or(now, before.reshape(per_group), out=now)
 
     def grow(self) -> None:
         """One dilation step."""
+        join, now, grown = self._lib.bitwise_or, self.now, self._next
         if self.footprint == "cross":
-            self._next.body.copy_(self.now.body)
-            for lower, upper in self.now.neighbours:
-                self._next.body.bitwise_or_(lower).bitwise_or_(upper)
-            self.now, self._next = self._next, self.now
+            grown.body[:] = now.body
+            for lower, upper in now.neighbours:
+                join(grown.body, lower, out=grown.body)
+                join(grown.body, upper, out=grown.body)
+            self.now, self._next = grown, now
             return
         for axis in range(len(self.lengths)):
-            torch.bitwise_or(*self.now.neighbours[axis], out=self._next.body)
-            self._next.body.bitwise_or_(self.now.body)
-            self.now, self._next = self._next, self.now
+            join(*now.neighbours[axis], out=grown.body)
+            join(grown.body, now.body, out=grown.body)
+            now, grown = grown, now
+        self.now, self._next = now, grown
 
 
 class _Buffer(NamedTuple):
     """Bytes of all groups, with zeros before the first and after the last for the longest shift."""
 
-    body: Tensor
-    neighbours: list[tuple[Tensor, Tensor]]  # per axis, the body shifted by one pixel down and up
+    body: Bits
+    neighbours: list[tuple[Bits, Bits]]  # per axis, the body shifted by one pixel down and up
 
     @classmethod
-    def of(cls, flat: Tensor, strides: list[int]) -> _Buffer:
+    def of(cls, flat: Bits, strides: list[int]) -> _Buffer:
         edge = strides[0]
-        body = len(flat) - 2 * edge
-        shifted = [(flat.narrow(0, edge - by, body), flat.narrow(0, edge + by, body)) for by in strides]
-        return cls(flat.narrow(0, edge, body), shifted)
+        end = len(flat) - edge
+        shifted = [(flat[edge - by : end - by], flat[edge + by : end + by]) for by in strides]
+        return cls(flat[edge:end], shifted)
 
 
-def transpose_bits(digits: list[Tensor]) -> list[Tensor]:
+def transpose_bits(digits: list[Bits]) -> list[Bits]:
     """Numbers of each lane from their binary digits.
 
     Args:
-        digits: up to eight byte tensors; bit i of the d-th holds digit d of lane i.
+        digits: up to eight tensors or arrays of bytes; bit i of the d-th holds digit d of lane i.
 
     Returns:
-        LANES byte tensors, the numbers.
+        LANES of them, the numbers.
     """
     width = 1  # of the numbers that lie side by side in a byte
     fields = [digits]  # of the lanes r, r + len(fields), ...: the parts of their numbers, lowest digits first
@@ -127,11 +142,14 @@ def transpose_bits(digits: list[Tensor]) -> list[Tensor]:
     return [number & last for number in numbers[:-width]] + numbers[-width:]  # nothing lies above the last ones
 
 
-def _exchange(pair: list[Tensor], width: int, mask: int) -> tuple[Tensor, Tensor]:
+def _exchange(pair: list[Bits], width: int, mask: int) -> tuple[Bits, Bits]:
     """The numbers in the even places of both parts, then those in the odd places, each pair one number of 2 * width."""
-    low, high = pair if len(pair) == 2 else (pair[0], torch.zeros_like(pair[0]))
-    differ = (low >> width).bitwise_xor_(high).bitwise_and_(mask)
-    return low ^ (differ << width), high ^ differ
+    lib = library(pair[0])
+    low, high = pair if len(pair) == 2 else (pair[0], lib.zeros_like(pair[0]))
+    differ = low >> width
+    lib.bitwise_xor(differ, high, out=differ)
+    lib.bitwise_and(differ, mask, out=differ)
+    return low ^ (differ * (1 << width)), high ^ differ
 
 
 def dilate_pool(x: Tensor, footprint: Tensor) -> Tensor:

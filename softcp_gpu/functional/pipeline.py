@@ -20,7 +20,7 @@ from softcp_gpu.functional.search import find_origin
 from softcp_gpu.functional.soft_mask import Steps
 from softcp_gpu.functional.source import source_tile, tile_around
 from softcp_gpu.functional.transforms import crop_and_resize, transform_image
-from softcp_gpu.functional.windows import place_window, put_window, take_tile, take_window
+from softcp_gpu.functional.windows import count_pixels, place_window, put_window, take_tile, take_window
 from softcp_gpu.types import PasteConfig, PasteParams, PlacementRecord, SoftCPOutput, Spacing, Status
 
 
@@ -66,7 +66,7 @@ def soft_cp(
         joined = Joined(len(image))
         alone = _sums(config) or whole.physical.mm is not None
         found = lesion_of(source_mask[..., ::8, ::8], config.lesion_labels)  # enough to tell large ones
-        lesion = 64 * int(found.sum()) // max(1, len(found))
+        lesion = 64 * int(count_pixels(found).sum()) // max(1, len(found))
         for rows in groups(params.apply.tolist(), tuple(image.shape[2:]), lesion, alone=alone):
             x, few = whole.rows(rows, rows_of(source[rows].tolist())), params.rows(rows)
             joined.add(rows, _augment(x, few, _config_of(config, x.physical, few)))
@@ -92,25 +92,26 @@ def _augment(
 ) -> SoftCPOutput:
     """All stages, every sample with its own source."""
     if params.background is not None:
-        draws = params.background
+        draws, given = params.background, x.image
         x = x._replace(
-            image=transform_image(x.image, draws, config.background_blur_px, params.seed, BACKGROUND_NOISE),
+            image=transform_image(given, draws, config.background_blur_px, params.seed, BACKGROUND_NOISE, over=over),
             mask=crop_and_resize(x.mask, draws, "nearest"),
             region=None if x.region is None else crop_and_resize(x.region, draws, "nearest"),
         )
+        over = over or x.image is not given
     skip = execution.may_read_values(x.image) and not bool(params.apply.any())
     if skip:
         out = _untouched(x, params)
     elif fused_paste.pastes(x, params, config):
-        out = fused_paste.paste(x, params, config, over=over or params.background is not None, addresses=addresses)
+        out = fused_paste.paste(x, params, config, over=over, addresses=addresses)
     else:
-        out = _paste(x.with_masks(), params, config)
+        out = _paste(x.with_masks(), params, config, over=over)
     if params.image is not None:
         draws = params.image
         return SoftCPOutput(
-            transform_image(out.image, draws, config.image_blur_px, params.seed, IMAGE_NOISE),
-            crop_and_resize(out.mask, draws, "nearest"),
-            crop_and_resize(out.soft_mask, draws, "linear"),
+            transform_image(out.image, draws, config.image_blur_px, params.seed, IMAGE_NOISE, over=True),
+            crop_and_resize(out.mask, draws, "nearest", over=True),
+            crop_and_resize(out.soft_mask, draws, "linear", over=True),
             out.placement,
             out.status,
             params,
@@ -126,7 +127,7 @@ def _untouched(x: Inputs, params: PasteParams) -> SoftCPOutput:
     return SoftCPOutput(execution.copied(x.image), x.mask.clone(), soft, record, zero + Status.NOT_DRAWN, params)
 
 
-def _paste(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutput:
+def _paste(x: Inputs, params: PasteParams, config: PasteConfig, *, over: bool = False) -> SoftCPOutput:
     """Stages 2 to 7."""
     shape, work = tuple(x.image.shape[2:]), execution.work_dtype(x.image)
     mm, source_mm, _ = x.physical
@@ -166,7 +167,7 @@ def _paste(x: Inputs, params: PasteParams, config: PasteConfig) -> SoftCPOutput:
     blended = soft_paste(background, source, soft) if weight.blended is None else weight.blended
     record = PlacementRecord(offset, lesion.area, *counts, weight.k_erode)
     return SoftCPOutput(
-        put_window(x.image, blended, corner),
+        put_window(x.image, blended, corner, over=over),
         put_window(x.mask, hard_union(old, labels, shown), corner),
         place_window(soft, corner, shape),
         PlacementRecord(*(field * _column(pasted, field) for field in record)),

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from softcp_gpu.functional import execution
-from softcp_gpu.functional.morphology import BitGrid, dilate_pool, pack_samples, transpose_bits
+from softcp_gpu.functional.morphology import BitGrid, Bits, dilate_pool, library, pack_samples, transpose_bits
 from softcp_gpu.types import Spacing
 
 _TOLERANCE = 1e-4  # mm: five pixels of 0.6 mm are 3 mm, whatever the rounding of 0.6
@@ -40,17 +41,20 @@ def ring_count(mask: Tensor, k_erode: Tensor, erode_max: int, k_max: int, footpr
     """
     if isinstance(footprint, Tensor):
         return _ring_count_pooled(mask, k_erode, erode_max, k_max, footprint)
-    bits, steps = pack_samples(mask[:, 0]), k_erode
-    if erode_max and execution.may_read_values(bits) and bool((k_erode == erode_max).all()):
+    arrays = execution.is_array(mask)
+    flags, asked = (t.numpy() if arrays else t for t in (mask[:, 0], k_erode))
+    bits, steps = pack_samples(flags), asked
+    if erode_max and execution.may_read_values(mask) and bool((asked == erode_max).all()):
         level = _count(BitGrid(_eroded(bits, erode_max, footprint), k_max, footprint), k_max, len(mask))
         if bool((level.flatten(1).amax(1) > k_max).all()):  # each has a core
-            return Rings(level, steps, torch.ones_like(steps, dtype=torch.bool))
+            return Rings(level, k_erode, torch.ones_like(k_erode, dtype=torch.bool))
     if erode_max:
-        bits, steps = _erode(bits, k_erode, erode_max, footprint)
-    return Rings(_count(BitGrid(bits, k_max, footprint), k_max, len(mask)), steps, steps == k_erode)
+        bits, steps = _erode(bits, asked, erode_max, footprint)
+    level = _count(BitGrid(bits, k_max, footprint), k_max, len(mask))
+    return Rings(level, torch.as_tensor(steps), torch.as_tensor(steps == asked))
 
 
-def _eroded(bits: Tensor, steps: int, footprint: str) -> Tensor:
+def _eroded(bits: Bits, steps: int, footprint: str) -> Bits:
     """Packed masks after so many steps of erosion, whatever is left."""
     rest = BitGrid(~bits, steps, footprint)  # a symmetric footprint erodes a mask as it dilates the rest
     for _ in range(steps):
@@ -58,16 +62,21 @@ def _eroded(bits: Tensor, steps: int, footprint: str) -> Tensor:
     return ~rest.pixels(rest.now.body)
 
 
-def _erode(bits: Tensor, k_erode: Tensor, erode_max: int, footprint: str) -> tuple[Tensor, Tensor]:
+def _erode(bits: Bits, k_erode: Bits, erode_max: int, footprint: str) -> tuple[Bits, Bits]:
     """Packed masks eroded, and the steps that each sample took, (B,) int64."""
-    rest, steps = BitGrid(~bits, erode_max, footprint), torch.zeros_like(k_erode)
+    lib, rest = library(bits), BitGrid(~bits, erode_max, footprint)
+    steps = lib.zeros_like(k_erode)
     for i in range(1, erode_max + 1):
-        before = rest.now.body.clone()
+        before = _copy(rest.now.body)
         rest.grow()
         go = (k_erode >= i) & ~rest.full_samples()[: len(k_erode)]
         rest.keep(go, before)
-        steps = torch.where(go, i, steps)
+        steps = lib.where(go, i, steps)
     return ~rest.pixels(rest.now.body), steps
+
+
+def _copy(bits: Bits) -> Bits:
+    return bits.copy() if isinstance(bits, np.ndarray) else bits.clone()
 
 
 def _count(grid: BitGrid, k_max: int, batch: int) -> Tensor:
@@ -76,35 +85,38 @@ def _count(grid: BitGrid, k_max: int, batch: int) -> Tensor:
     The counts are kept as their binary digits, a plane of bits each. A pixel of set i and not of set i - 1 counts
     k_max + 1 - i; so where a digit of that number differs from the next one's, it turns over inside set i.
     """
-    planes: dict[int, Tensor] = {}
+    planes: dict[int, Bits] = {}
+    turn = library(grid.now.body).bitwise_xor
     for i in range(k_max + 1):
         if i:
             grid.grow()
         change = (k_max + 1 - i) ^ (k_max - i)
         for digit in range(change.bit_length()):  # of a number and the next, all digits up to the highest that differs
-            planes[digit] = planes[digit].bitwise_xor_(grid.now.body) if digit in planes else grid.now.body.clone()
+            if digit in planes:
+                turn(planes[digit], grid.now.body, out=planes[digit])
+            else:
+                planes[digit] = _copy(grid.now.body)
     digits = [planes[i] for i in range(len(planes))]
     dtype = torch.uint8 if len(digits) <= 8 else torch.int16 if len(digits) <= 15 else torch.int32
-    level = _numbers(grid, digits[:8], batch)
+    level = torch.as_tensor(_numbers(grid, digits[:8], batch))
     if len(digits) > 8:
         level = level.to(dtype)
         for i in range(8, len(digits), 8):
-            level += _numbers(grid, digits[i : i + 8], batch).to(dtype) << i
+            level += torch.as_tensor(_numbers(grid, digits[i : i + 8], batch)).to(dtype) << i
     return level
 
 
-def _numbers(grid: BitGrid, digits: list[Tensor], batch: int) -> Tensor:
+def _numbers(grid: BitGrid, digits: list[Bits], batch: int) -> Bits:
     """The number of each pixel from up to eight binary digits, (B, 1, *spatial) bytes."""
     if batch < 2:  # then the other lanes are 0 all along
         number = digits[0]
         for i, digit in enumerate(digits[1:], 1):
             number = number | (digit << i)
         return grid.pixels(number)[:, None]
-    lanes = torch.stack(transpose_bits(digits)[:batch])
-    view = lanes.view(len(lanes), grid.shape[0], *grid.lengths)
-    for axis, length in enumerate(grid.shape[1:], 2):
-        view = view.narrow(axis, 0, length)
-    return view.transpose(0, 1).flatten(0, 1)[:batch, None]
+    lanes = library(digits[0]).stack(transpose_bits(digits)[:batch])
+    view = lanes.reshape(len(lanes), grid.shape[0], *grid.lengths)
+    view = view[(slice(None), slice(None), *(slice(length) for length in grid.shape[1:]))]
+    return view.swapaxes(0, 1).reshape(-1, *grid.shape[1:])[:batch, None]
 
 
 def _ring_count_pooled(mask: Tensor, k_erode: Tensor, erode_max: int, k_max: int, footprint: Tensor) -> Rings:

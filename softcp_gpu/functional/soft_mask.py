@@ -130,21 +130,23 @@ def soften(lesion: Tensor, steps: Steps, footprint: str | Tensor, profile: str, 
 def _rings_and_weights(
     lesion: Tensor, steps: Steps, footprint: str | Tensor, profile: str, on_small: str
 ) -> tuple[Rings, Tensor]:
-    """The ring count of each pixel, and S as a function of it, (B, k_max + 2)."""
+    """The ring count of each pixel, and S as a function of it, (B, k_max + 2), or (1, k_max + 2) for all samples."""
     if steps.spacing is None:
         rings = ring_count(lesion, steps.k_erode, steps.erode_max, steps.k_max, footprint)
     else:
         rings = ring_count_mm(lesion, steps.k_erode, steps.erode_max, steps.k_max, steps.spacing)
-    table = soft_mask_table(steps.alpha, steps.k_dilate, steps.k_max, profile).flip(1)
-    table = table.to(weight_dtype(steps.alpha))
+    alpha, k_dilate = steps.alpha, steps.k_dilate
+    if alpha.stride() == k_dilate.stride() == (0,):  # one number for all samples
+        alpha, k_dilate = alpha[:1], k_dilate[:1]
+    table = soft_mask_table(alpha, k_dilate, steps.k_max, profile).flip(1).to(weight_dtype(alpha))
     return rings, table * rings.survives[:, None] if on_small == "skip" else table
 
 
 def _look_up(table: Tensor, level: Tensor, out: Tensor | None = None) -> Tensor:
-    """Row b of the (B, T) table at the levels of sample b, (B, N); into `out` (B, N) where that spares a copy."""
+    """Row b of the (B, T) table, or the only row, at levels (B, N) of sample b; into `out` where that spares a copy."""
     eager = level.device.type == "cpu" and not torch.compiler.is_compiling()
     if not eager or level.numel() == 0 or level.dtype != torch.uint8 or table.shape[1] > 128:
-        return table.gather(1, level.long())
+        return table.expand(len(level), -1).gather(1, level.long())
     # On a CPU a look-up costs more than all the counting. Two pixels at a time: a pair of levels is one 16-bit index,
     # and a pair of weights one complex number.
     size, odd = table.shape[1], level.shape[1] % 2
@@ -155,7 +157,7 @@ def _look_up(table: Tensor, level: Tensor, out: Tensor | None = None) -> Tensor:
         index += torch.arange(len(table), dtype=torch.int32)[:, None] * (256 * size)
     target = None if out is None or odd or table.requires_grad else torch.view_as_complex(out.view(-1, 2))
     weights = torch.index_select(torch.view_as_complex(pairs.flatten(0, 1)), 0, index.flatten(), out=target)
-    return torch.view_as_real(weights).view(len(table), -1)[:, : level.shape[1]]
+    return torch.view_as_real(weights).view(len(level), -1)[:, : level.shape[1]]
 
 
 def _soften_boxes(lesion: Tensor, steps: Steps, footprint: str | Tensor, profile: str, on_small: str) -> Tensor:
@@ -181,7 +183,7 @@ def _soften_boxes(lesion: Tensor, steps: Steps, footprint: str | Tensor, profile
         for few in _slices(len(part), max(1, _CACHE_PIXELS // pixels)):
             target = frame[rows][few]
             out = target.flatten(1) if box == shape else None
-            soft = _look_up(table[few], rings.level[few].flatten(1), out)
+            soft = _look_up(table if len(table) == 1 else table[few], rings.level[few].flatten(1), out)
             if out is None or soft.data_ptr() != out.data_ptr():
                 write_windows(target, soft.view(-1, 1, *box), origin[rows][few])
     return frame
@@ -195,7 +197,7 @@ def _per_sample(value: float | Tensor, batch: int, like: Tensor) -> Tensor:
     """A number or a tensor as (B,)."""
     if isinstance(value, Tensor):
         return value.to(like.device).expand(batch)
-    return torch.full((batch,), value, device=like.device)
+    return torch.full((1,), value, device=like.device).expand(batch)
 
 
 def _same_spacing(spacing: tuple[float, ...], mask: Tensor) -> Spacing:

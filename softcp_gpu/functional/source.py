@@ -79,15 +79,16 @@ def source_tile(
         where = (lesion.back(offset), corner, tile, shape, _drawn(params), _range(x, x.source_image.to(work), params))
         how = (config.object_blur_px, params.seed, OBJECT_NOISE, x.source_rows)
         return warp_and_transform(x.source_image.to(work), *where, *how)
-    source_image = x.sources().to(work)
+    source_image, rows = x.source_image, x.source_rows
+    if not execution.may_read_values(source_image) or source_image.dtype != work:
+        source_image, rows = x.sources().to(work), None
     if lesion.matrix is None:
-        return take_window(source_image, corner - offset, tile, outside="border")
+        return _window(source_image, rows, corner - offset, tile)
+    warped = warp(source_image, lesion.moved(offset), "linear", origin=corner, size=tile, rows=rows)
     if params.object is None:
-        return warp(source_image, lesion.moved(offset), "linear", origin=corner, size=tile)
+        return warped
     intensity, radius = _drawn(params), config.object_blur_px
-    bounds = _range(x._replace(source_rows=None), source_image, params)
-    matrix = lesion.moved(offset)
-    warped = warp(source_image, matrix, "linear", origin=corner, size=tile)
+    bounds = _range(x._replace(source_rows=rows), source_image, params)
     index, _ = window_index(corner, tile, shape)
     if not execution.may_read_values(warped):
         return apply_intensity(warped, intensity, bounds, radius, params.seed, OBJECT_NOISE, index)
@@ -101,6 +102,14 @@ def source_tile(
             done = apply_intensity(part, drawn, own_bounds, radius, params.seed[row], OBJECT_NOISE, own_index)
             warped[(row, slice(None), *own)] = done
     return warped
+
+
+def _window(source_image: Tensor, rows: Tensor | None, origin: Tensor, tile: tuple[int, ...]) -> Tensor:
+    """A window of each sample's source, which is not moved."""
+    if rows is None:
+        return take_window(source_image, origin, tile, outside="border")
+    frames = zip((source_image[row : row + 1] for row in rows.tolist()), origin.split(1), strict=True)
+    return torch.cat([take_window(frame, corner, tile, outside="border") for frame, corner in frames])
 
 
 def _own_tiles(
@@ -140,7 +149,7 @@ def _range(x: Inputs, source_image: Tensor, params: PasteParams) -> tuple[Tensor
         low, high = channel_ranges(source_image)
         return (low, high) if x.source_rows is None else (low[x.source_rows], high[x.source_rows])
     if x.physical.source_range is None:
-        return range_in_use(source_image, _drawn(params))
+        return range_in_use(source_image, _drawn(params), x.source_rows)
     bounds = x.physical.source_range.to(source_image)
     columns = bounds.view(*bounds.shape, *(1,) * (source_image.ndim - 2))
     return columns[:, :, 0], columns[:, :, 1]

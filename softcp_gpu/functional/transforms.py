@@ -46,22 +46,37 @@ def transform_intensity(
     return apply_intensity(image, params, range_in_use(whole, params), radius, seed, stream, index)
 
 
-def range_in_use(whole: Tensor, params: IntensityParams) -> tuple[Tensor, Tensor]:
-    """Least and largest value of each channel, (B, C, 1, ...) each; 0 where no draw asks for them."""
+def range_in_use(whole: Tensor, params: IntensityParams, source_rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Least and largest value of each channel, (B, C, 1, ...) each; 0 where no draw asks for them.
+
+    Args:
+        whole: (B, C, *spatial); with source_rows (N, C, *spatial).
+        params: the draws.
+        source_rows: (B,) int64, where values may be read: the frame of each sample; None: its own.
+    """
     needs_range = ((params.gamma != 1) | (params.noise_sigma > 0)).any(1)
-    frame_axes = tuple(range(2, whole.ndim))
-    blank = whole.new_zeros((2, *whole.shape[:2], *(1,) * len(frame_axes)))
-    bounds = where_active(needs_range, blank.transpose(0, 1), lambda x, rows: torch.stack(value_range(rows(whole)), 1))
+    blank = whole.new_zeros((len(needs_range), 2, whole.shape[1], *(1,) * (whole.ndim - 2)))
+
+    def bounds_of(x: Tensor, rows: Callable[[Tensor], Tensor]) -> Tensor:
+        if source_rows is None:
+            return torch.stack(value_range(rows(whole)), 1)
+        row = int(rows(source_rows))
+        return torch.stack(value_range(whole[row : row + 1]), 1)
+
+    bounds = where_active(needs_range, blank, bounds_of)
     return bounds[:, 0], bounds[:, 1]
 
 
-def crop_and_resize(x: Tensor, params: ImageParams, mode: Literal["linear", "nearest"]) -> Tensor:
+def crop_and_resize(
+    x: Tensor, params: ImageParams, mode: Literal["linear", "nearest"], *, over: bool = False
+) -> Tensor:
     """Crops and resizes back, where a crop was drawn; the others stay bit for bit.
 
     Args:
         x: (B, C, *spatial), any dtype.
         params: the draws.
         mode: "linear" for images and soft masks, "nearest" for labels.
+        over: `x` is not needed any more, so the result may lie in its memory.
 
     Returns:
         As `x`.
@@ -73,10 +88,12 @@ def crop_and_resize(x: Tensor, params: ImageParams, mode: Literal["linear", "nea
         size, start = rows(params.crop_size).double(), rows(params.crop_start).double()
         return warp(t, crop_matrix(size, start, tuple(x.shape[2:])), mode)
 
-    return where_active((params.crop_size != 1).any(1), x, cropped)
+    return where_active((params.crop_size != 1).any(1), x, cropped, over=over)
 
 
-def transform_image(image: Tensor, params: ImageParams, radius: int, seed: Tensor, stream: int) -> Tensor:
+def transform_image(
+    image: Tensor, params: ImageParams, radius: int, seed: Tensor, stream: int, *, over: bool = False
+) -> Tensor:
     """Crops and resizes back an image, then transforms its intensities.
 
     Args:
@@ -84,6 +101,7 @@ def transform_image(image: Tensor, params: ImageParams, radius: int, seed: Tenso
         params: the draws.
         radius: of the blur's kernel, pixels.
         seed, stream: of the noise field.
+        over: `image` is not needed any more, so the result may lie in its memory.
 
     Returns:
         As `image`.
@@ -99,7 +117,8 @@ def transform_image(image: Tensor, params: ImageParams, radius: int, seed: Tenso
     if not may_read_values(image):
         return transformed(image, lambda t: t)
     # All that is done to a sample while it is in the cache.
-    return where_active((params.crop_size != 1).any(1) | is_active(params.intensity), image, transformed)
+    active = (params.crop_size != 1).any(1) | is_active(params.intensity)
+    return where_active(active, image, transformed, over=over)
 
 
 def transform_object(
@@ -127,6 +146,7 @@ def transform_object(
 
 
 def frame_index(image: Tensor) -> Tensor:
-    """The linear index of every pixel, (B, *spatial) int64."""
+    """The linear index of every pixel, (B, *spatial) int32."""
     shape = image.shape[2:]
-    return torch.arange(shape.numel(), device=image.device).view(1, *shape).expand(image.shape[0], *shape)
+    line = torch.arange(shape.numel(), dtype=torch.int32, device=image.device)
+    return line.view(1, *shape).expand(image.shape[0], *shape)

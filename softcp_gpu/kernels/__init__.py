@@ -66,7 +66,9 @@ class use:
 
 def run_on(x: Tensor) -> bool:
     """Whether kernels do the work on `x`."""
-    choice = os.environ.get(VARIABLE, "auto")
+    choice = os.environ.get(VARIABLE)
+    if choice is None:
+        return x.device.type == "cuda" and KERNELS_PAY and INSTALLED
     checks.choice(VARIABLE, choice, ("auto", "on", "off"))
     if x.device.type == "cuda":
         return choice == "on" or (choice == "auto" and KERNELS_PAY and INSTALLED)
