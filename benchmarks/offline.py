@@ -23,6 +23,7 @@ from benchmarks import opencv_script
 from benchmarks.common import OURS
 from softcp_gpu import phantoms
 from softcp_gpu.data import LAYOUTS, Case, manifest, write_image, write_mask
+from softcp_gpu.functional.groups import MOST
 from softcp_gpu.modules import LesionBank
 from softcp_gpu.synthesize import synthesize
 from softcp_gpu.synthesize.engine import on_this_machine
@@ -40,7 +41,7 @@ class Taken(NamedTuple):
     """Seconds per sample of one run; the last two without the first quarter of the samples."""
 
     run: float  # from the start to the end
-    steady: float  # without looking at the data set and starting workers
+    steady: float  # without looking at the data set and starting workers, see `steady_from`
     cpu: float  # of the main process, which makes the samples if there are no workers
 
 
@@ -159,9 +160,27 @@ def timed(program: Program, data: Path, out: Path, count: int, workers: int, dev
         cpu.append(time.process_time())
 
     program(data, out, count, workers, device, tick)
-    end, first = time.perf_counter(), count // 4
+    end, first = time.perf_counter(), steady_from(wall, MOST * workers)
     rest = count - 1 - first
     return Taken((end - start) / count, (wall[-1] - wall[first]) / rest, (cpu[-1] - cpu[first]) / rest)
+
+
+def steady_from(ends: Sequence[float], together: int) -> int:
+    """The sample after which to measure: beyond the first quarter, and the last one of those that end together.
+
+    What is computed as a batch ends at once. From the first of a batch on, the others would count as made in no time.
+
+    Args:
+        ends: when each sample was there; more than `together` beyond a quarter of them.
+        together: how many samples may end at once.
+
+    Example:
+        >>> steady_from([1, 2, 2.1, 2.2, 5, 5.1, 5.2, 8, 8.1, 8.2], 3)
+        3
+    """
+    first = len(ends) // 4
+    waits = [ends[k + 1] - ends[k] for k in range(first, min(first + together, len(ends) - 1))]
+    return first + waits.index(max(waits))
 
 
 def timed_alone(who: str, data: Path, out: Path, count: int, workers: int, device: str) -> Taken:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from softcp_gpu import checks
 from softcp_gpu.functional import fused_draws
-from softcp_gpu.functional.counter_rng import hash64, uniform, uniforms
+from softcp_gpu.functional.counter_rng import hash64, hash64_of, uniform, uniforms
 from softcp_gpu.functional.execution import constants
 from softcp_gpu.functional.ranges import (
     CANDIDATES,
@@ -72,6 +72,16 @@ def sample_seeds(seed: int, index: Tensor | Sequence[int]) -> Tensor:
         return hash64(hash64(torch.tensor(base), torch.tensor(0)), index.to(torch.int64))
     # In NumPy, where an operation on a few numbers costs a third of torch's.
     return torch.from_numpy(hash64(hash64(np.array([base]), np.array([0])), np.asarray(index, np.int64)))
+
+
+def sample_seed(seed: int, index: int) -> int:
+    """One of `sample_seeds`.
+
+    Example:
+        >>> sample_seed(-7, 3) == int(sample_seeds(-7, [3]))
+        True
+    """
+    return hash64_of(hash64_of(seed, 0), index)
 
 
 def draw_paste(seed: Tensor, ranges: PasteRanges, shape: tuple[int, ...], *, own_source: bool) -> PasteParams:

@@ -45,6 +45,16 @@ def test_reading_and_writing_alone_leaves_the_backgrounds_as_they_are(data, tmp_
             assert np.array_equal(read_image(path), read_image(cases[number % 4]))
 
 
+@pytest.mark.parametrize(("batch", "workers"), [(1, 1), (7, 1), (16, 1), (16, 2), (15, 2)])
+def test_steady_time_is_that_of_whole_batches(batch, workers):
+    """Each worker gives a batch every `batch` seconds, its samples within moments."""
+    ends = [1 + k // (batch * workers) * batch + 0.001 * (k % batch) for k in range(240)]
+    first = offline.steady_from(ends, 16 * workers)
+    each = (ends[-1] - ends[first]) / (len(ends) - 1 - first)
+    assert len(ends) // 4 <= first < len(ends) // 4 + 16 * workers
+    assert each == pytest.approx(1 / workers, rel=0.02 if len(ends) % (batch * workers) == 0 else 0.2)
+
+
 def test_samples_that_are_missing_are_told(data, tmp_path, monkeypatch):
     monkeypatch.setattr(opencv_script, "PAIRS", 0)  # tries
     with pytest.raises(ValueError, match=f"expected {COUNT} samples, found 0"):

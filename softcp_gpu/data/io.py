@@ -124,14 +124,16 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}-{threading.get_native_id()}{path.suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.is_dir():
+            path.parent.mkdir(parents=True, exist_ok=True)
         temporary.unlink(missing_ok=True)  # left behind, or a link, through which nothing may be written
         yield temporary
         os.replace(temporary, path)
-    except DataError as error:
-        raise DataError(path, *error.args[1:]) from error
-    except Exception as error:  # encoders, like decoders, raise types of their own
-        raise DataError(path, "a file that can be written", f"{type(error).__name__}: {error}") from error
-    finally:
+    except BaseException as error:
         with suppress(OSError):  # where no file can be, there is none to remove
             temporary.unlink()
+        if isinstance(error, DataError):
+            raise DataError(path, *error.args[1:]) from error
+        if isinstance(error, Exception):  # encoders, like decoders, raise types of their own
+            raise DataError(path, "a file that can be written", f"{type(error).__name__}: {error}") from error
+        raise

@@ -41,7 +41,9 @@ def inside(out_root: Path, relative: Path) -> Path:
     path = out_root / relative
     if relative.is_absolute() or ".." in relative.parts:
         raise DataError(out_root, "new files inside this folder", str(path))
-    for part in (path, *path.parents)[: len(relative.parts)]:
+    part = str(out_root)
+    for name in relative.parts:
+        part = os.path.join(part, name)
         _check_no_link(part)
     return path
 
@@ -57,9 +59,9 @@ def check_no_links(out_root: Path) -> None:
     """
     for folder, names, files in os.walk(out_root):  # which does not follow links
         for name in sorted(names + files):
-            _check_no_link(Path(folder, name))
+            _check_no_link(os.path.join(folder, name))
 
 
-def _check_no_link(path: Path) -> None:
-    if path.is_symlink():
+def _check_no_link(path: str) -> None:
+    if os.path.islink(path):
         raise DataError(path, "new files inside this folder, which has no links", f"a link to {os.readlink(path)}")

@@ -151,6 +151,14 @@ def where_active(
     return out
 
 
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """Samples one after the other, in memory of `empty`; no gradient flows, and one alone is not copied."""
+    if len(parts) == 1:
+        return parts[0]
+    out = empty((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype, parts[0].device)
+    return torch.cat([*parts], out=out)
+
+
 def asks_for_gradients(*tensors: Tensor) -> bool:
     """Whether gradients will flow to one of them."""
     return torch.is_grad_enabled() and any(x.requires_grad for x in tensors)

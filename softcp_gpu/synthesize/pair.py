@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from softcp_gpu.data.cut import around_lesion, value_limits
 from softcp_gpu.data.masks import box_of
 from softcp_gpu.data.volume_labels import ids_in, marked
 from softcp_gpu.data.volume_orient import oriented_like
+from softcp_gpu.functional.execution import joined
 from softcp_gpu.functional.transforms import crop_and_resize
 from softcp_gpu.modules import LesionBank, SoftCP
 from softcp_gpu.types import PasteParams, SoftCPOutput, Status, map_params
@@ -95,28 +95,28 @@ def _paste(fitted: Sequence[_Fitted], make: Augmentation, device: torch.device) 
     first = fitted[0]
     background, lesions, others = first.parents.background, first.lesions, first.others
     aug = make(lesions, others)
-    given: dict[str, Any] = dict(first.tensors)  # a volume is not copied
-    if len(fitted) > 1:
-        given = {name: torch.cat([one.tensors[name] for one in fitted]) for name in given}
-    given = {name: x.to(device) for name, x in given.items()}
+    parts = {name: [one.tensors[name] for one in fitted] for name in first.tensors}
+    given: dict[str, Any] = {name: joined(each).to(device) for name, each in parts.items()}
     if isinstance(first.source, Sample) and first.source.grid is not None:
         given["source_spacing"] = first.source.grid.spacing_mm
     seeds = torch.tensor([one.parents.seed for one in fitted])
     params = aug.draw(seeds, background.image.shape[:-1], own_source=True)
     spacing = background.grid and background.grid.spacing_mm
     out = map_params(aug.augment(**given, spacing=spacing, params=params), Tensor.cpu)
-    for i, (parents, source, *_) in enumerate(fitted):
-        alone = _row(out, i)
+    for (parents, source, *_), alone in zip(fitted, _rows(out, len(fitted)), strict=True):
         result = _result(parents.background, alone, lesions)
         shown = source if isinstance(source, Sample) else _drawn(source, parents.seed)
         status, soft = Status(int(alone.status)).label, alone.soft_mask[0, 0].numpy()
         yield Pasted(status, result, parents.region, shown, soft, alone, lesions, others)
 
 
-def _row(out: SoftCPOutput, i: int) -> SoftCPOutput:
-    """One sample of a batch, as it would be alone."""
-    alone: SoftCPOutput = map_params(out, itemgetter(slice(i, i + 1)))
-    return alone._replace(params=alone.params._replace(source_index=alone.params.source_index - i))
+def _rows(out: SoftCPOutput, count: int) -> Iterator[SoftCPOutput]:
+    """Each sample of a batch, as it would be alone."""
+    out = out._replace(params=out.params._replace(source_index=out.params.source_index - torch.arange(count)))
+    rows: list[list[Tensor]] = []
+    map_params(out, lambda x: rows.append(x.split(1)))  # all rows at once: one by one it takes five times as long
+    for each in map(iter, zip(*rows, strict=True)):
+        yield map_params(out, lambda _, fields=each: next(fields))
 
 
 def _fitted(parents: Parents) -> _Fitted:

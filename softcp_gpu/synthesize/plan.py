@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from softcp_gpu.data import Case, DataError, Layout, Problem, Split, make_split
-from softcp_gpu.sampling import sample_seeds
+from softcp_gpu.sampling import sample_seed, sample_seeds
 from softcp_gpu.synthesize.duplicates import Fingerprint, NearDuplicate, near_duplicates
 from softcp_gpu.synthesize.survey import Inputs, survey
 
@@ -146,9 +146,9 @@ class Pairing:
         backgrounds = self._backgrounds
         count = len(backgrounds)
         background = backgrounds[self._round(i // count)[(i + skipped) % count]]
-        seed = int(sample_seeds(self.seed, [i]))
+        seed = sample_seed(self.seed, i)
         source = self._source(seed, attempt, background) if self.sources else None
-        return Pair(background, source, int(sample_seeds(seed, [attempt])))
+        return Pair(background, source, sample_seed(seed, attempt))
 
     def _source(self, seed: int, attempt: int, background: Case) -> Case:
         """One of an order of all sources but the background, of which only the beginning is ever made."""
@@ -179,4 +179,4 @@ def _order(seed: int, number: int, count: int) -> list[int]:
 
 def _keys(seed: int, number: int, count: int) -> Tensor:
     """What an order is sorted by, no two alike; its numbers lie beyond those of samples and tries."""
-    return sample_seeds(int(sample_seeds(seed, [(1 << 40) + number])), range(count))
+    return sample_seeds(sample_seed(seed, (1 << 40) + number), range(count))

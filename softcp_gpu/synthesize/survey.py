@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -181,7 +182,8 @@ def stamp(path: Path) -> Stamp:
 
 def _size_and_time(path: Path) -> tuple[int, int]:
     """Bytes and time of the last change, of all files together in a folder."""
-    found = [file.stat() for file in path.iterdir()] if path.is_dir() else [path.stat()]
+    own = path.stat()
+    found = [file.stat() for file in path.iterdir()] if stat.S_ISDIR(own.st_mode) else [own]
     return sum(file.st_size for file in found), max((file.st_mtime_ns for file in found), default=0)
 
 
@@ -196,4 +198,7 @@ def files_of(case: Case) -> Iterator[Path]:
 
 def relative(path: Path, root: Path) -> str:
     """A path below the data set's folder, with slashes."""
+    text, start = str(path), f"{root}/"
+    if text.startswith(start):  # a tenth of the time that pathlib takes
+        return text[len(start) :]
     return path.relative_to(root).as_posix()

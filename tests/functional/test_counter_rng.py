@@ -2,7 +2,7 @@ import torch
 from scipy import stats
 
 from softcp_gpu.functional.counter_rng import hash64, normal_field, uniform
-from softcp_gpu.sampling import sample_seeds
+from softcp_gpu.sampling import sample_seed, sample_seeds
 
 LIKELY = 1e-4  # p-values of fixed draws: a healthy generator fails one test in ten thousand, once
 
@@ -20,6 +20,11 @@ def test_hash_is_splitmix64():
     known = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]  # the published sequence of seed 0
     found = hash64(torch.tensor(0), torch.arange(3)).tolist()
     assert [value % 2**64 for value in found] == known
+
+
+def test_one_seed_of_a_run_is_that_of_many():
+    for seed in (0, 7, -1, 2**63, 2**64 - 1, -(2**70)):
+        assert [sample_seed(seed, i) for i in (0, 1, 5, 2**40)] == sample_seeds(seed, [0, 1, 5, 2**40]).tolist()
 
 
 def test_uniform_numbers_are_uniform_and_below_one():
