@@ -10,7 +10,7 @@ from torch import Tensor
 
 from softcp_gpu.functional.execution import asks_for_gradients, empty, may_read_values
 
-_LEAST = 1 << 13  # values: below, a second core takes longer to begin
+_LEAST = 1 << 14  # pixels: of fewer, torch would give both bands to one core
 
 
 def sample_linear(x: Tensor, grid: Tensor, rows: Tensor | None = None) -> Tensor:
@@ -39,7 +39,7 @@ def sample_linear(x: Tensor, grid: Tensor, rows: Tensor | None = None) -> Tensor
 def _bands(x: Tensor, grid: Tensor) -> Iterator[tuple[int, Tensor]]:
     """One sample, a band of its first axis for each core: the band's first line, and its (C, lines, ...)."""
     count, lines = torch.get_num_threads(), grid.shape[1]
-    if x.device.type != "cpu" or lines < count or grid[..., 0].numel() * x.shape[1] < _LEAST:
+    if x.device.type != "cpu" or lines < count or grid[..., 0].numel() < _LEAST:
         count = 1
     length = -(-lines // count)
     while count > 1 and (lines - length) % (count - 1):  # they begin at equal steps, so as to be one view; some overlap

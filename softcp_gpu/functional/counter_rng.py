@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from softcp_gpu.functional import execution
+
 Numbers = TypeVar("Numbers", Tensor, np.ndarray)
 
 
@@ -98,6 +100,12 @@ def field_keys(seed: Tensor, stream: Tensor) -> Tensor:
     return torch.stack([key >> 32, ((key & 0xFFFFFFFF) ^ 0x80000000) - 0x80000000], -1).to(torch.int32)
 
 
+def _field_key(seed: int, stream: int) -> tuple[int, int]:
+    """`field_keys` of one seed, which in torch takes longer than the noise of a small lesion."""
+    key = hash64_of(hash64_of(seed, 0), (stream << 32) + 1)
+    return key >> 32, _signed(key & 0xFFFFFFFF, 32)
+
+
 def normal_field(seed: Tensor, stream: int, index: Tensor, channels: int, dtype: torch.dtype) -> Tensor:
     """Standard normal noise addressed by pixel, so that a part of a field equals that part of the whole.
 
@@ -115,7 +123,11 @@ def normal_field(seed: Tensor, stream: int, index: Tensor, channels: int, dtype:
         (B, channels, *spatial).
     """
     ones = (1,) * (index.ndim - 1)
-    first, second = (key.view(-1, 1, *ones) for key in field_keys(seed, torch.full_like(seed, stream)).unbind(-1))
+    if execution.is_array(seed):
+        keys = torch.tensor([_field_key(one, stream) for one in seed.tolist()], dtype=torch.int32)
+    else:
+        keys = field_keys(seed, torch.full_like(seed, stream))
+    first, second = (key.view(-1, 1, *ones) for key in keys.unbind(-1))
     channel = torch.arange(channels, device=seed.device, dtype=torch.int32).view(1, -1, *ones)
     # In place: fresh memory costs more than the arithmetic.
     x = ((index.to(torch.int32) * channels)[:, None] + channel).bitwise_xor_(first)

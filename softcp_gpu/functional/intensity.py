@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from softcp_gpu.functional.counter_rng import normal_field
-from softcp_gpu.functional.execution import asks_for_gradients, may_read_values, where_active
+from softcp_gpu.functional.execution import asks_for_gradients, is_array, may_read_values, where_active
 from softcp_gpu.types import IntensityParams
 
 # Streams of each sample's seed that noise fields are read from; sampling.py keeps its draws below.
@@ -123,9 +123,9 @@ def _filter_axis(padded: Tensor, weight: Tensor, axis: int) -> Tensor:
 
 
 def _shifted(padded: Tensor, axis: int, taps: int) -> Sequence[Tensor]:
-    """Its views along one axis, each one line further; in one step where no gradient is asked for."""
+    """Its views along one axis, each one line further; in one step on a CPU, where no gradient is asked for."""
     length = padded.shape[axis] - taps + 1
-    if not may_read_values(padded) or asks_for_gradients(padded):
+    if not is_array(padded):
         return [padded.narrow(axis, tap, length) for tap in range(taps)]
     shape = (taps, *padded.shape[:axis], length, *padded.shape[axis + 1 :])
     return padded.as_strided(shape, (padded.stride(axis), *padded.stride()), padded.storage_offset()).unbind(0)

@@ -74,8 +74,8 @@ class BitGrid:
             while (length := bits.shape[axis]) > 1:  # the halves may overlap: a bit that counts twice is the same bit
                 rest = length - length // 2
                 bits = bits[(*before, slice(rest))] & bits[(*before, slice(length - rest, None))]
-        lane = self._lib.arange(LANES, dtype=self._lib.uint8)[:, None]
-        lane = lane if self._lib is np else lane.to(bits.device)
+        where = {} if self._lib is np else {"device": bits.device}
+        lane = self._lib.arange(LANES, dtype=self._lib.uint8, **where)[:, None]
         empty = (~bits.reshape(len(bits), 1, -1) >> lane) & 1
         return ~(empty != 0).any(2).flatten()
 

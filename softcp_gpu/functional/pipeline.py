@@ -107,11 +107,11 @@ def _augment(
     else:
         out = _paste(x.with_masks(), params, config, over=over)
     if params.image is not None:
-        draws = params.image
+        draws, over = params.image, not execution.asks_for_gradients(out.image)  # which all of them may be needed for
         return SoftCPOutput(
-            transform_image(out.image, draws, config.image_blur_px, params.seed, IMAGE_NOISE, over=True),
-            crop_and_resize(out.mask, draws, "nearest", over=True),
-            crop_and_resize(out.soft_mask, draws, "linear", over=True),
+            transform_image(out.image, draws, config.image_blur_px, params.seed, IMAGE_NOISE, over=over),
+            crop_and_resize(out.mask, draws, "nearest", over=over),
+            crop_and_resize(out.soft_mask, draws, "linear", over=over),
             out.placement,
             out.status,
             params,

@@ -9,6 +9,7 @@ import torch
 from softcp_gpu import SoftCP, phantoms
 from softcp_gpu.functional import about, execution, rigid_matrix, soft_mask, warp
 from softcp_gpu.functional.bands import sample_linear
+from softcp_gpu.functional.counter_rng import normal_field
 from softcp_gpu.functional.execution import where_active
 from softcp_gpu.functional.geometry import warp_box
 from softcp_gpu.functional.windows import bounding_box, count_pixels, put_window, take_window
@@ -176,3 +177,11 @@ def test_a_call_writes_over_nothing_that_it_was_given():
             assert torch.allclose(other.image, out.image, rtol=0, atol=1e-6)
             assert torch.equal(other.mask, out.mask)
         assert all(torch.equal(x, y) for x, y in zip((image, mask, region), before, strict=True))
+
+
+def test_arrays_and_tensors_make_the_same_noise(without_arrays):
+    seed = torch.tensor([3, -(2**63), 2**63 - 1, -17])
+    index = torch.arange(70).view(7, 10).expand(4, -1, -1)
+    for stream in (0, 1003, 5000):
+        run = partial(normal_field, seed, stream, index, 2, torch.float32)
+        assert torch.equal(run(), without_arrays(run))
