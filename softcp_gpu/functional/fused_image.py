@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from softcp_gpu import kernels
@@ -14,8 +13,7 @@ from softcp_gpu.types import ImageParams
 def resizes(x: Tensor, params: ImageParams) -> bool:
     """Whether the functions of this file do it."""
     given = (x, params.crop_size, params.crop_start, *params.intensity)
-    asked = torch.is_grad_enabled() and any(t.requires_grad for t in given)
-    return kernels.run_on(x) and not asked and not execution.may_read_values(x)
+    return kernels.run_on(x) and not execution.asks_for_gradients(*given) and not execution.may_read_values(x)
 
 
 def crop_and_resize(x: Tensor, params: ImageParams, mode: str) -> Tensor:

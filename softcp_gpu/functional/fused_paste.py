@@ -29,8 +29,7 @@ def pastes(x: Inputs, params: PasteParams, config: PasteConfig) -> bool:
         return False
     candidates = params.candidate_u.shape[1]
     given = (x.image, x.source_image, params.alpha, *params.object.rigid, *params.object.intensity)
-    asked = torch.is_grad_enabled() and any(t.requires_grad for t in given)
-    return not asked and candidates > 0 and candidates & (candidates - 1) == 0
+    return not execution.asks_for_gradients(*given) and candidates > 0 and candidates & (candidates - 1) == 0
 
 
 def paste(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from softcp_gpu import kernels
-from softcp_gpu.functional.execution import where_active
+from softcp_gpu.functional.execution import asks_for_gradients, where_active
 from softcp_gpu.functional.geometry import sampling_affine
 from softcp_gpu.functional.intensity import blur_rows, value_range
 from softcp_gpu.kernels import warp_operators
@@ -17,14 +17,12 @@ from softcp_gpu.types import IntensityParams
 
 def warps(source_image: Tensor, matrix: Tensor, params: IntensityParams) -> bool:
     """Whether `warp_and_transform` does it: kernels run, and no gradient flows to anything but images."""
-    drawn = (matrix, params.gamma, params.noise_sigma)
-    asked = torch.is_grad_enabled() and any(x.requires_grad for x in drawn)
-    return kernels.run_on(source_image) and not asked
+    return kernels.run_on(source_image) and not asks_for_gradients(matrix, params.gamma, params.noise_sigma)
 
 
 def channel_ranges(image: Tensor) -> tuple[Tensor, Tensor]:
     """`intensity.value_range`, read once where no gradient is asked for."""
-    if torch.is_grad_enabled() and image.requires_grad:
+    if asks_for_gradients(image):
         return value_range(image)
     column = (*image.shape[:2], *(1,) * (image.ndim - 2))
     low, high = image.flatten(2).aminmax(dim=2)

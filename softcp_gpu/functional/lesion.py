@@ -109,8 +109,7 @@ def most_of(shape: tuple[int, ...], labels: Tensor) -> tuple[int, ...]:
 
 def _moved_by_kernels(labels: Tensor, rigid: RigidParams) -> bool:
     """Whether `_by_kernels` does it: of a scan, a canvas of two frames would be more than it spares."""
-    asked = torch.is_grad_enabled() and any(x.requires_grad for x in rigid)
-    return kernels.run_on(labels) and not asked and not execution.may_read_values(labels)
+    return kernels.run_on(labels) and not execution.asks_for_gradients(*rigid) and not execution.may_read_values(labels)
 
 
 def _by_kernels(labels: Tensor, rigid: RigidParams, shape: tuple[int, ...], config: PasteConfig) -> Lesion:

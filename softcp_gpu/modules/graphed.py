@@ -139,8 +139,7 @@ def _can_be_captured(batch: Batch) -> bool:
         return False  # the module says what is wrong
     if torch.compiler.is_compiling() or torch.cuda.is_current_stream_capturing():
         return False
-    asked = torch.is_grad_enabled() and any(x.requires_grad for x in given)
-    return not asked and image.shape[2:].numel() < execution.LARGE_FRAME
+    return not execution.asks_for_gradients(*given) and image.shape[2:].numel() < execution.LARGE_FRAME
 
 
 def _by_address(aug: SoftCP, image: Tensor, source: Tensor | None) -> bool:
