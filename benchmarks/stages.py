@@ -13,7 +13,7 @@ from softcp_gpu.functional import pipeline, source
 STAGES = {
     "lesion found and warped": ((pipeline, "transformed_lesion"),),
     "a place found": ((pipeline, "_place"),),
-    "warp of the image": ((source, "warp"),),
+    "warp of the image": ((source, "warp_linear"),),
     "range and intensities": ((source, "range_in_use"), (source, "apply_intensity")),
     "soft mask": ((pipeline, "blend_weight"),),
     "blend": ((pipeline, "soft_paste"), (pipeline, "hard_union")),

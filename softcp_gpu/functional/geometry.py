@@ -120,18 +120,15 @@ def warp(
     *,
     origin: Tensor | None = None,
     size: tuple[int, ...] | None = None,
-    rows: Tensor | None = None,
 ) -> Tensor:
     """Resamples once. Outside its frame an image repeats its border, and a mask is 0.
 
     Args:
-        x: (B, C, *spatial), any real dtype; linear sampling computes in float32 or float64. With rows (N, C, *spatial).
+        x: (B, C, *spatial), any real dtype; linear sampling computes in float32 or float64.
         matrix: (B, n + 1, n + 1), input to output coordinates.
         mode: "linear" for images, "nearest" for masks.
         origin: (B, n), output coordinates of the first pixel of the result; default 0.
         size: n lengths of the result; default those of `x`.
-        rows: (B,) int64, for linear sampling where values may be read: the frame of `x` that each sample looks at;
-            default its own.
 
     Returns:
         (B, C, *size), the dtype of `x`; gradients flow to `x` and, if linear, to `matrix`.
@@ -142,9 +139,7 @@ def warp(
         [1.0, 1.5, 2.5]
     """
     size = tuple(x.shape[2:]) if size is None else size
-    if mode == "nearest":
-        return _sample_nearest(x, matrix, origin, size)
-    return _sample_linear(x, matrix, origin, size, rows)
+    return (warp_linear if mode == "linear" else _sample_nearest)(x, matrix, origin, size)
 
 
 def warp_box(x: Tensor, start: Tensor, extent: Tensor, matrix: Tensor, origin: Tensor, size: tuple[int, ...]) -> Tensor:
@@ -186,9 +181,10 @@ def inverse(x: Tensor, matrix: Tensor) -> Tensor:
     return torch.linalg.inv_ex(matrix.double(), check_errors=False).inverse[:, : x.ndim - 2]
 
 
-def _sample_linear(
-    x: Tensor, matrix: Tensor, origin: Tensor | None, size: tuple[int, ...], rows: Tensor | None
+def warp_linear(
+    x: Tensor, matrix: Tensor, origin: Tensor | None, size: tuple[int, ...], rows: Tensor | None = None
 ) -> Tensor:
+    """`warp`, linear; with (B,) rows sample b looks at frame rows[b] of `x` (N, C, *spatial), see `sample_linear`."""
     # Integers of up to 24 bits are exact in float32.
     work = torch.float64 if x.dtype in (torch.float64, torch.int32, torch.int64) else torch.float32
     grid = torch.stack(_coordinates(sampling_affine(x, inverse(x, matrix)).to(work), origin, size)[::-1], -1)

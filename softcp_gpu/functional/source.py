@@ -12,7 +12,7 @@ from softcp_gpu import kernels
 from softcp_gpu.functional import execution
 from softcp_gpu.functional.blend import reach_px
 from softcp_gpu.functional.fused_warp import channel_ranges, warp_and_transform, warps
-from softcp_gpu.functional.geometry import warp
+from softcp_gpu.functional.geometry import warp_linear
 from softcp_gpu.functional.inputs import Inputs
 from softcp_gpu.functional.intensity import OBJECT_NOISE, apply_intensity, is_active
 from softcp_gpu.functional.lesion import Lesion
@@ -84,7 +84,7 @@ def source_tile(
         source_image, rows = x.sources().to(work), None
     if lesion.matrix is None:
         return _window(source_image, rows, corner - offset, tile)
-    warped = warp(source_image, lesion.moved(offset), "linear", origin=corner, size=tile, rows=rows)
+    warped = warp_linear(source_image, lesion.moved(offset), corner, tile, rows)
     if params.object is None:
         return warped
     intensity, radius = _drawn(params), config.object_blur_px

@@ -66,10 +66,9 @@ class use:
 
 def run_on(x: Tensor) -> bool:
     """Whether kernels do the work on `x`."""
-    choice = os.environ.get(VARIABLE)
-    if choice is None:
+    choice = os.environ.get(VARIABLE, "auto")
+    if choice == "auto":
         return x.device.type == "cuda" and KERNELS_PAY and INSTALLED
     checks.choice(VARIABLE, choice, ("auto", "on", "off"))
-    if x.device.type == "cuda":
-        return choice == "on" or (choice == "auto" and KERNELS_PAY and INSTALLED)
-    return x.device.type == "cpu" and choice == "on" and os.environ.get("TRITON_INTERPRET") == "1"
+    interpreted = x.device.type == "cpu" and os.environ.get("TRITON_INTERPRET") == "1"
+    return choice == "on" and (x.device.type == "cuda" or interpreted)
