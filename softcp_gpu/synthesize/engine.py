@@ -12,7 +12,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -29,6 +29,7 @@ Record = dict[str, Any]
 AHEAD = 4  # batches in hand per worker: what is slow now and then leaves the others something to do
 THREADS = 4  # that read and write in a worker
 LIVES = 3  # times that a batch alone may end its worker
+LOST = 10  # seconds after which it is asked whether a batch is still in hand
 
 
 class WorkerError(RuntimeError):
@@ -99,7 +100,7 @@ def in_processes(job: Job, numbers: range, workers: int, batch: int) -> Iterator
             try:
                 for one in [pending[0]] if alone else pending:
                     one.begin(crew)  # a worker may have died while the last samples were recorded
-                records = pending[0].result()
+                records = pending[0].result(crew)
             except BrokenProcessPool as error:
                 crew.stop()
                 for one in pending:
@@ -126,9 +127,11 @@ class _Pending:
         if self.future is None:
             self.future = crew.make(self.numbers)
 
-    def result(self) -> list[Record]:
+    def result(self, crew: _Crew) -> list[Record]:
         """Waits for it."""
         assert self.future is not None
+        while not wait([self.future], LOST).done:
+            crew.check()
         return self.future.result()
 
     def end(self, error: Exception, alone: bool) -> None:
@@ -162,7 +165,19 @@ class _Crew:
     def make(self, numbers: range) -> Future[list[Record]]:
         """Has a batch made."""
         with _uninterrupted():
-            return self._pool.submit(_make, numbers)
+            try:
+                return self._pool.submit(_make, numbers)
+            except OSError:
+                self.check()
+                raise
+
+    def check(self) -> None:
+        """Raises BrokenProcessPool if a worker has died.
+
+        Before Python 3.12 a pool takes no lock while it ends after that. What is given to it at that moment may then
+        fail for pipes that are closed, or be forgotten and never end.
+        """
+        self._pool.submit(int)
 
     def stop(self) -> None:
         """Ends the workers, also in the middle of a sample, which is then as if it had not been begun."""

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -99,8 +100,9 @@ def _run(data, out, how, die_after):
 
 
 def kill(process, group=False):
-    """As `kill -9` does."""
-    (os.killpg if group else os.kill)(process.pid, signal.SIGKILL)
+    """As `kill -9` does; a process that has just come to its end stays as it is."""
+    with suppress(ProcessLookupError):
+        (os.killpg if group else os.kill)(process.pid, signal.SIGKILL)
     if hasattr(process, "join"):
         process.join()
     else:

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import random
 import signal
+from concurrent.futures import Future
 
 import pytest
 
@@ -89,6 +90,39 @@ def test_workers_that_are_killed_again_and_again_cost_nothing(data, tmp_path, ex
     synthesize(data, tmp_path / "out", count=COUNT, workers=2, on_sample=kill_one)
     assert len(killed) == 3
     assert files(tmp_path / "out") == expected
+
+
+@pytest.mark.parametrize("how", ["is refused", "is forgotten"])
+def test_a_batch_that_is_given_while_a_pool_comes_to_its_end(data, tmp_path, monkeypatch, expected, how):
+    """What Python 3.11 does where a worker dies at that very moment."""
+    given = []
+
+    class Ending(engine.ProcessPoolExecutor):
+        def submit(self, *args):
+            given.append(args)
+            if len(given) != 3:
+                return super().submit(*args)
+            for worker in multiprocessing.active_children():
+                os.kill(worker.pid, signal.SIGKILL)
+            faults.wait_for(lambda: multiprocessing.active_children() == [], "the end of the workers")
+            if how == "is refused":
+                raise OSError("handle is closed")
+            return Future()
+
+    monkeypatch.setattr(engine, "ProcessPoolExecutor", Ending)
+    monkeypatch.setattr(engine, "LOST", 0.1)
+    synthesize(data, tmp_path / "out", count=COUNT, workers=2)
+    assert files(tmp_path / "out") == expected
+
+
+def test_no_worker_can_be_started(data, tmp_path, monkeypatch):
+    class Full(engine.ProcessPoolExecutor):
+        def submit(self, *args):
+            raise OSError("too many open files")
+
+    monkeypatch.setattr(engine, "ProcessPoolExecutor", Full)
+    with pytest.raises(OSError, match="too many open files"):
+        synthesize(data, tmp_path / "out", count=COUNT, workers=2)
 
 
 @pytest.mark.parametrize("batch", [1, 3])
