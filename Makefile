@@ -16,7 +16,7 @@ demo: .venv/installed-cli  ## paste lesions between made-up images; says where t
 	$(BIN)/softcp demo --out demo_output --overwrite
 
 test: .venv/installed-test .venv/installed-nnunet  ## run the tests (ARGS='-m ""' for the slow ones too)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
 
 check: .venv/installed-dev  ## lint, formatting and types
 	$(BIN)/ruff check
