@@ -12,6 +12,7 @@ import numpy as np
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = (0, 2)  # grey, RGB
 _SUB, _UP = 1, 2  # filters: what differs from the pixel before, from the one above
+_LOOK = 8  # every so many rows tell which
 _LEVEL = 1  # the next one makes a file smaller by a tenth at the most, in twice the time
 _LEVEL_FLAT = 5  # of what hardly changes, as masks do: there it takes half the time, and less room
 _FLAT = 16  # pixels for each that changes
@@ -40,21 +41,23 @@ def write_png(path: Path, values: np.ndarray) -> None:
 def _filtered(rows: np.ndarray, pixel: int) -> np.ndarray:
     """Each row after its filter's number, as differences; of two filters the one whose differences are smaller.
 
+    A filter for each row would take three times as long, and make photographs smaller by 1 to 3 %.
+
     Args:
         rows: (H, bytes) uint8.
         pixel: bytes of a pixel.
     """
     out = np.empty((len(rows), rows.shape[1] + 1), np.uint8)
-    out[:, 0], up = _UP, out[:, 1:]
-    up[:1] = rows[:1]
-    np.subtract(rows[1:], rows[:-1], out=up[1:])
-    sub = rows.copy()
-    sub[:, pixel:] -= rows[:, :-pixel]
-    better = _size(sub) < _size(up)
-    out[better, 0], up[better] = _SUB, sub[better]
+    some, above = rows[1::_LOOK], rows[:-1:_LOOK]
+    if _size(some[:, pixel:] - some[:, :-pixel]) < _size(some - above):
+        out[:, 0], out[:, 1 : 1 + pixel] = _SUB, rows[:, :pixel]
+        np.subtract(rows[:, pixel:], rows[:, :-pixel], out=out[:, 1 + pixel :])
+    else:
+        out[:, 0], out[:1, 1:] = _UP, rows[:1]
+        np.subtract(rows[1:], rows[:-1], out=out[1:, 1:])
     return out
 
 
-def _size(differences: np.ndarray) -> np.ndarray:
-    """The sum of what the bytes of each row are, as signed numbers, away from 0."""
-    return np.abs(differences.view(np.int8)).view(np.uint8).sum(axis=1, dtype=np.uint32)
+def _size(differences: np.ndarray) -> int:
+    """The sum of what bytes are, as signed numbers, away from 0."""
+    return int(np.abs(differences.view(np.int8)).view(np.uint8).sum(dtype=np.int64))

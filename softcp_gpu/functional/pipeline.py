@@ -140,7 +140,7 @@ def _paste(x: Inputs, params: PasteParams, config: PasteConfig, *, over: bool = 
     steps = Steps(params.k_erode, params.k_dilate, params.alpha, config.erode_max, config.dilate_max, spacing)
     corner, tile = tile_around(origin, lesion.size, shape, steps, params, config)
     labels = take_window(lesion.labels, corner - origin, tile)
-    hard, offset = labels != 0, origin - lesion.home
+    hard, offset = labels.to(torch.bool), origin - lesion.home
     source = source_tile(x, lesion, origin, corner, tile, steps, params, config)
     background, old = take_tile(x.image, corner, tile), take_tile(x.mask, corner, tile)
 
@@ -187,7 +187,7 @@ def _place(
     """Where each lesion's box begins, whether it may lie there, and what it covers there."""
     if fused_places.places(lesion, params):
         return fused_places.place(lesion, region, others, shape, params, config)
-    window = lesion.labels != 0
+    window = lesion.labels.to(torch.bool)
     if not config.in_place:
         origin, legal = find_origin(
             window, lesion.size, lesion.area, shape, region, others, config.bounds, params.candidate_u, params.rank_u
