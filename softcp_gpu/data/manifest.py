@@ -187,17 +187,19 @@ def write_lines(path: Path, records: Sequence[dict[str, Any]]) -> None:
             append_line(temporary, record)
 
 
-def plain(record: Any) -> Any:
-    """Turn a named tuple of a batch of one into what JSON can hold.
+def plain(record: Any, count: int) -> list[Any]:
+    """Turn a named tuple of a batch into what JSON can hold, sample by sample.
 
     Args:
         record: a (nested) named tuple whose leaves have `tolist`, or None.
+        count: of the samples.
 
     Returns:
-        Dicts of lists and numbers, without the batch axis.
+        Dicts of lists and numbers, without the batch axis; or None for each.
     """
     if record is None:
-        return None
+        return [None] * count
     if hasattr(record, "_asdict"):
-        return {name: plain(value) for name, value in record._asdict().items()}
-    return record.tolist()[0]
+        columns = {name: plain(value, count) for name, value in record._asdict().items()}
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return record.tolist()

@@ -7,18 +7,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from softcp_gpu import checks
+from softcp_gpu.data import manifest
 from softcp_gpu.data.cases import Sample
 from softcp_gpu.data.cut import around_lesion, value_limits
 from softcp_gpu.data.masks import box_of
 from softcp_gpu.data.volume_labels import ids_in, marked
-from softcp_gpu.data.volume_orient import oriented_like
 from softcp_gpu.functional.execution import joined
 from softcp_gpu.functional.transforms import crop_and_resize
 from softcp_gpu.modules import LesionBank, SoftCP
+from softcp_gpu.synthesize.fit import fit
 from softcp_gpu.types import PasteParams, SoftCPOutput, Status, map_params
 
 LESION, REGION = 1, 2  # class ids of an image while pasting: both go through every transform together
@@ -35,6 +34,7 @@ class Pasted(NamedTuple):
     source: Sample  # as it was pasted: with the background's dtype, channels and axes
     soft_mask: np.ndarray  # (*axes) float
     output: SoftCPOutput  # of a batch of one
+    record: dict[str, Any]  # its placement and params, as JSON holds them
     lesion_labels: tuple[int, ...]  # class ids that were lesions
     other_labels: tuple[int, ...]  # class ids that were there besides
 
@@ -103,16 +103,19 @@ def _paste(fitted: Sequence[_Fitted], make: Augmentation, device: torch.device) 
     params = aug.draw(seeds, background.image.shape[:-1], own_source=True)
     spacing = background.grid and background.grid.spacing_mm
     out = map_params(aug.augment(**given, spacing=spacing, params=params), Tensor.cpu)
-    for (parents, source, *_), alone in zip(fitted, _rows(out, len(fitted)), strict=True):
+    count = len(fitted)  # as each would be alone
+    out = out._replace(params=out.params._replace(source_index=out.params.source_index - torch.arange(count)))
+    records = zip(manifest.plain(out.placement, count), manifest.plain(out.params, count), strict=True)
+    for (parents, source, *_), alone, (placement, drawn) in zip(fitted, _rows(out), records, strict=True):
         result = _result(parents.background, alone, lesions)
         shown = source if isinstance(source, Sample) else _drawn(source, parents.seed)
         status, soft = Status(int(alone.status)).label, alone.soft_mask[0, 0].numpy()
-        yield Pasted(status, result, parents.region, shown, soft, alone, lesions, others)
+        record = {"placement": placement, "params": drawn}
+        yield Pasted(status, result, parents.region, shown, soft, alone, record, lesions, others)
 
 
-def _rows(out: SoftCPOutput, count: int) -> Iterator[SoftCPOutput]:
-    """Each sample of a batch, as it would be alone."""
-    out = out._replace(params=out.params._replace(source_index=out.params.source_index - torch.arange(count)))
+def _rows(out: SoftCPOutput) -> Iterator[SoftCPOutput]:
+    """Each sample of a batch."""
     rows: list[list[Tensor]] = []
     map_params(out, lambda x: rows.append(x.split(1)))  # all rows at once: one by one it takes five times as long
     for each in map(iter, zip(*rows, strict=True)):
@@ -138,48 +141,6 @@ def pasted_lesion(background: Sample, pasted: Pasted) -> np.ndarray:
     new = pasted.sample.lesion & (pasted.soft_mask > 0)
     cropped = pasted.output.params.background is not None or pasted.output.params.image is not None
     return new if cropped else new & ~background.lesion
-
-
-def fit(source: Sample, background: Sample) -> Sample:
-    """The source in dtype and channels of the background; an image in its size, a volume on its axes."""
-    image, lesion, region = source.image, source.lesion, source.region
-    if background.grid is not None:
-        if image.shape[-1] != background.image.shape[-1]:
-            checks.fail("source", f"{background.image.shape[-1]} channels as the background has", f"{image.shape[-1]}")
-        return oriented_like(source, background.grid)
-    if image.dtype != background.image.dtype:  # 8 and 16 bits in one set: full scale stays full scale
-        scale = np.iinfo(background.image.dtype).max / np.iinfo(image.dtype).max
-        image = (image * scale).round().astype(background.image.dtype)
-    channels = background.image.shape[2]
-    if image.shape[2] != channels:
-        grey = image if image.shape[2] == 1 else image.mean(axis=2, keepdims=True).round().astype(image.dtype)
-        image = np.repeat(grey, channels, axis=2)
-    if image.shape[:2] != background.image.shape[:2]:
-        size, pad = _room(image.shape, background.image.shape)
-        image, lesion = _resize(image, size, pad), _resize_mask(lesion, size, pad)
-        region = None if region is None else _resize_mask(region, size, pad)
-    return Sample(image, lesion, region)
-
-
-def _room(shape: tuple[int, ...], frame: tuple[int, ...]) -> tuple[list[int], tuple[int, ...]]:
-    """The size of an image that fits into a frame, and the padding around it."""
-    scale = min(want / have for want, have in zip(frame[:2], shape[:2], strict=True))
-    size = [max(1, min(want, round(have * scale))) for want, have in zip(frame[:2], shape[:2], strict=True)]
-    spare = [want - have for want, have in zip(frame[:2], size, strict=True)]
-    return size, (spare[1] // 2, spare[1] - spare[1] // 2, spare[0] // 2, spare[0] - spare[0] // 2)
-
-
-def _resize(image: np.ndarray, size: list[int], pad: tuple[int, ...]) -> np.ndarray:
-    planes = torch.from_numpy(image.astype(np.float32)).movedim(-1, 0)[None]
-    small = F.interpolate(planes, size=size, mode="bilinear", antialias=True)
-    limits = np.iinfo(image.dtype)
-    pixels = F.pad(small, pad, mode="replicate").round().clamp(limits.min, limits.max)
-    return pixels[0].movedim(0, -1).numpy().astype(image.dtype)
-
-
-def _resize_mask(mask: np.ndarray, size: list[int], pad: tuple[int, ...]) -> np.ndarray:
-    marks = F.interpolate(torch.from_numpy(mask.astype(np.float32))[None, None], size=size, mode="nearest-exact")
-    return F.pad(marks, pad)[0, 0].numpy() > 0
 
 
 def _class_ids(background: Sample, source: Sample | LesionBank) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -18,39 +18,44 @@ class Runs(NamedTuple):
     end: np.ndarray  # (R,), one behind the last
     size: int  # of the mask
 
-    def painted(self, kept: np.ndarray) -> np.ndarray:
-        """A flat mask of some of the runs, (R,) bool."""
+    def only(self, kept: np.ndarray) -> Runs:
+        """Some of the runs, (R,) bool."""
+        return Runs(self.start[kept], self.end[kept], self.size)
+
+    def gaps(self) -> Runs:
+        """What lies between them, before the first and behind the last: in a margin, so that there is some."""
+        return Runs(np.concatenate(([0], self.end)), np.concatenate((self.start, [self.size])), self.size)
+
+    def painted(self) -> np.ndarray:
+        """The flat mask."""
         bounds = np.empty(2 * len(self.start) + 2, np.int64)
         bounds[0], bounds[1:-1:2], bounds[2::2], bounds[-1] = 0, self.start, self.end, self.size
         inside = np.zeros(len(bounds) - 1, bool)
-        inside[1::2] = kept
+        inside[1::2] = True
         return np.repeat(inside, np.diff(bounds))
 
 
-def largest(mask: np.ndarray, seeds: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The part of a mask that holds most pixels of another, which lies in it and has some; flat, as both are."""
-    runs, marked = _runs(mask), _runs(seeds)
-    part = _parts(runs, shape)
-    of = part[np.searchsorted(runs.start, marked.start, "right") - 1]
-    return runs.painted(part == np.bincount(of, marked.end - marked.start).argmax())
-
-
-def filled(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """A flat mask with its holes: whatever does not hang together with the margin."""
-    around = _runs(~mask)
-    if (around.start // shape[-1] < around.end // shape[-1]).all():  # each goes over the end of a line
-        return mask
-    part = _parts(around, shape)
-    return ~around.painted(part == part[0])
-
-
-def _runs(mask: np.ndarray) -> Runs:
-    edges = np.flatnonzero(mask[1:] != mask[:-1]) + 1
-    if mask[0]:
-        edges = np.concatenate(([0], edges))
-    if mask[-1]:
-        edges = np.concatenate((edges, [len(mask)]))
+def runs_of(mask: np.ndarray) -> Runs:
+    """The runs of a flat mask."""
+    edges = np.flatnonzero(mask[1:] != mask[:-1]) + 1  # as many begin as end, since the margin is empty
     return Runs(edges[::2], edges[1::2], len(mask))
+
+
+def largest(runs: Runs, seeds: Runs, shape: tuple[int, ...]) -> Runs:
+    """The part of a mask that holds most pixels of another, which lies in it and has some."""
+    part = _parts(runs, shape)
+    of = part[np.searchsorted(runs.start, seeds.start, "right") - 1]
+    return runs.only(part == np.bincount(of, seeds.end - seeds.start).argmax())
+
+
+def filled(runs: Runs, shape: tuple[int, ...]) -> Runs:
+    """A mask with its holes: whatever does not hang together with the margin."""
+    around = runs.gaps()
+    if (around.start // shape[-1] < around.end // shape[-1]).all():  # each goes over the end of a line
+        return runs
+    part = _parts(around, shape)
+    rest = around.only(part == part[0])
+    return Runs(rest.end[:-1], rest.start[1:], runs.size)
 
 
 def _parts(runs: Runs, shape: tuple[int, ...]) -> np.ndarray:
@@ -66,8 +71,8 @@ def _parts(runs: Runs, shape: tuple[int, ...]) -> np.ndarray:
     part = np.arange(count)
     while len(one):  # of each pair of parts the later one is put into the earliest that it meets
         np.minimum.at(part, np.maximum(one, other), np.minimum(one, other))
-        while (part != (earlier := part[part])).any():
-            part = earlier
+        for _ in range(count.bit_length()):  # each step halves the way to the earliest
+            part = part[part]
         one, other = part[one], part[other]
         one, other = one[one != other], other[one != other]
     return part

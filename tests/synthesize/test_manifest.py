@@ -151,8 +151,9 @@ class TestRecords:
         (tmp_path / "a").write_bytes(b"softcp")
         assert manifest.sha256(tmp_path / "a") == hashlib.sha256(b"softcp").hexdigest()
 
-    def test_plain_values_of_a_batch_of_one(self):
-        record = PlacementRecord(torch.tensor([[3, -4]]), *(torch.tensor([i]) for i in range(5)))
-        assert manifest.plain(record)["offset_px"] == [3, -4]
-        assert manifest.plain(record)["visible_px"] == 1
-        assert manifest.plain(None) is None
+    def test_plain_values_of_each_sample_of_a_batch(self):
+        record = PlacementRecord(torch.tensor([[3, -4], [5, 6]]), *(torch.tensor([i, -i]) for i in range(5)))
+        first, second = manifest.plain(record, 2)
+        assert (first["offset_px"], second["offset_px"]) == ([3, -4], [5, 6])
+        assert (first["visible_px"], second["visible_px"]) == (1, -1)
+        assert manifest.plain(None, 2) == [None, None]

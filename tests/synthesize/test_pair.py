@@ -8,7 +8,8 @@ import torch
 from scipy import ndimage
 
 from softcp_gpu.data import Sample
-from softcp_gpu.synthesize.pair import Parents, fit, paste_pairs
+from softcp_gpu.synthesize.fit import fit
+from softcp_gpu.synthesize.pair import Parents, paste_pairs
 from softcp_gpu.synthesize.run import make_augmentation
 from tests.synthesize import trees
 

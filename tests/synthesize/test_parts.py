@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from softcp_gpu.synthesize.parts import filled, largest
+from softcp_gpu.synthesize.parts import filled, largest, runs_of
 
 SHAPES = [(9, 12), (1, 7), (6, 1), (7, 8, 9), (1, 5, 6)]
 SHARES = [0.1, 0.4, 0.6, 0.9]
@@ -28,8 +28,8 @@ def test_the_part_with_most_of_the_seeds(shape, share, seed):
         return
     parts = ndimage.label(mask)[0]
     expected = parts == np.bincount(parts[seeds]).argmax()
-    found = largest(mask.ravel(), seeds.ravel(), mask.shape)
-    assert np.array_equal(found.reshape(mask.shape), expected)
+    found = largest(runs_of(mask.ravel()), runs_of(seeds.ravel()), mask.shape)
+    assert np.array_equal(found.painted().reshape(mask.shape), expected)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -37,7 +37,8 @@ def test_the_part_with_most_of_the_seeds(shape, share, seed):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_holes_are_filled(shape, share, seed):
     mask = random_mask(shape, share, seed)
-    assert np.array_equal(filled(mask.ravel(), mask.shape).reshape(mask.shape), ndimage.binary_fill_holes(mask))
+    found = filled(runs_of(mask.ravel()), mask.shape)
+    assert np.array_equal(found.painted().reshape(mask.shape), ndimage.binary_fill_holes(mask))
 
 
 def test_a_part_that_winds_through_the_image_is_one():
@@ -45,4 +46,5 @@ def test_a_part_that_winds_through_the_image_is_one():
     mask[1:-1:2, 1:-1] = True
     mask[2:-1:4, -2] = mask[4:-1:4, 1] = True
     assert ndimage.label(mask)[1] == 1
-    assert np.array_equal(largest(mask.ravel(), mask.ravel(), mask.shape).reshape(mask.shape), mask)
+    runs = runs_of(mask.ravel())
+    assert np.array_equal(largest(runs, runs, mask.shape).painted().reshape(mask.shape), mask)
