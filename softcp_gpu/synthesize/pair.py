@@ -158,9 +158,11 @@ def _class_ids(background: Sample, source: Sample | LesionBank) -> tuple[tuple[i
 
 
 def _tensors(sample: Sample) -> tuple[Tensor, Tensor]:
-    """(1, C, *axes) in a float type that holds every value, and class ids (1, 1, *axes)."""
+    """(1, C, *axes) in a type of which `SoftCP` makes floats that hold every value, and class ids (1, 1, *axes)."""
     exact = np.result_type(sample.image.dtype, np.float32)
-    image = torch.from_numpy(np.moveaxis(sample.image, -1, 0).astype(exact, order="C"))[None]
+    if sample.image.dtype in (np.uint8, np.uint16):  # copied and sent to the device as they are
+        exact = sample.image.dtype
+    image = torch.from_numpy(np.moveaxis(sample.image, -1, 0).astype(exact, order="C", copy=False))[None]
     labels = sample.labels
     if labels is None:
         labels = sample.lesion * np.uint8(LESION)
