@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import zlib
 from pathlib import Path
 
 import deflate
@@ -35,7 +34,7 @@ def write_png(path: Path, values: np.ndarray) -> None:
     with path.open("wb") as file:
         file.write(_SIGNATURE)
         for kind, content in ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b"")):
-            checksum = zlib.crc32(content, zlib.crc32(kind))
+            checksum = deflate.crc32(content, deflate.crc32(kind))
             file.write(b"".join((struct.pack(">I", len(content)), kind, content, struct.pack(">I", checksum))))
 
 

@@ -111,12 +111,16 @@ def without_autocast(image: Tensor) -> torch.autocast:
 
 
 def where_active(
-    active: Tensor, x: Tensor, fn: Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor], *, over: bool = False
+    active: Tensor | list[bool],
+    x: Tensor,
+    fn: Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor],
+    *,
+    over: bool = False,
 ) -> Tensor:
     """`fn(x, rows)` for the active samples, `x` for the others.
 
     Args:
-        active: (B,) bool.
+        active: (B,) bool; or a list, where values may be read and have been.
         x: (B, ...).
         fn: gets the samples to work on and `rows`, which picks the same samples of any other (B, ...) tensor.
         over: `x` is not needed any more, so the result may lie in its memory.
@@ -124,20 +128,20 @@ def where_active(
     Returns:
         (B, ...); `x` itself if no sample is active.
     """
-    if not may_read_values(x):
+    if isinstance(active, Tensor) and not may_read_values(x):
         keep = active.view(-1, *(1,) * (x.ndim - 1))
         return torch.where(keep, fn(x, lambda t: t), x)
-    flags = active.tolist()
+    flags = active.tolist() if isinstance(active, Tensor) else active
     if True not in flags:
         return x
+    if len(flags) == 1:
+        return fn(x, lambda t: t)
 
     # One after the other: vectorised and single values of exp, log, pow may differ in the last bit, so a sample would
     # depend on where in the batch it is.
     def sample(i: int) -> Tensor:
         return fn(x[i : i + 1], _row(i)) if flags[i] else x[i : i + 1]
 
-    if len(flags) == 1:
-        return sample(0)
     if asks_for_gradients(x):
         return torch.cat([sample(i) for i in range(len(flags))])
     out = x if over else empty(x.shape, x.dtype, x.device)

@@ -166,12 +166,15 @@ def apply_intensity(
         (B, C, *spatial).
     """
     low, high = bounds
-    for slot in range(params.gamma.shape[1]):
+    active = [params.gamma != 1, params.noise_sigma > 0, params.blur_sigma_px > 0]
+    # Read once for all slots, where values may be read.
+    flags = [on.T.tolist() if may_read_values(image) else on.unbind(1) for on in active]
+    for slot, (corrects, adds, blurs) in enumerate(zip(*flags, strict=True)):
         g, sigma, blur = params.gamma[:, slot], params.noise_sigma[:, slot], params.blur_sigma_px[:, slot]
         noise = partial(_noise_rows, sigma, low, high, seed, stream + slot, index)
-        image = where_active(g != 1, image, partial(_gamma_rows, g, low, high))
-        image = where_active(sigma > 0, image, noise)
-        image = where_active(blur > 0, image, partial(blur_rows, blur, radius))
+        image = where_active(corrects, image, partial(_gamma_rows, g, low, high))
+        image = where_active(adds, image, noise)
+        image = where_active(blurs, image, partial(blur_rows, blur, radius))
     return image
 
 
