@@ -12,7 +12,7 @@ from softcp_gpu.synthesize.parts import filled, largest, runs_of
 
 _DARK = 0.05  # of the range up to the 99th percentile: air, and what a JPEG leaves in it
 _SPECK = 2  # pixels: thinner things, such as text beside a scan, are no body
-_SOME = 1 << 14  # pixels that tell a percentile
+_SOME = 1 << 12  # pixels that tell a percentile
 _LOOK = 1 << 21  # voxels: a body shows in every second or third voxel of a scan as well as in all
 
 
@@ -42,18 +42,18 @@ def foreground(image: np.ndarray) -> np.ndarray:
     if len(shape) == 3:
         grey = grey.astype(np.float32)
         grey = ndimage.uniform_filter(grey, 3)  # the noise of CT reaches from air into tissue
-    low, high = grey.min(), _bright(grey.ravel()[:: max(1, grey.size // _SOME)])
+    low, high = grey.min(), _bright(grey.ravel()[:: grey.size // _SOME | 1])
     room = tuple(length + 2 * _SPECK for length in grey.shape)
     inner = (slice(_SPECK, -_SPECK),) * grey.ndim
     bright = np.zeros(room, bool)
     dark = low + _DARK * (high - float(low))
-    bright[inner] = grey > (
-        dark if grey.dtype.kind == "f" else grey.dtype.type(math.floor(dark))
-    )  # integers are compared faster
-    thick = runs_of(_opened(bright).ravel())
+    if grey.dtype.kind == "u":
+        dark = grey.dtype.type(dark)  # numbers of one type are compared faster
+    bright[inner] = grey > dark
+    thick = runs_of(_eroded(bright))
     if not len(thick.start):
         return np.ones(shape, bool)
-    # With its thin parts, which the opening has cut off.
+    # With its thin parts, which erosion takes away.
     body = filled(largest(runs_of(bright.ravel()), thick, room), room).painted().reshape(room)[inner]
     for axis, length in enumerate(shape):
         body = body if step == 1 else body.repeat(step, axis).take(range(length), axis)
@@ -75,16 +75,12 @@ def _bright(values: np.ndarray) -> float:
     return float(np.searchsorted(np.bincount(values).cumsum(), 0.99 * values.size))
 
 
-def _opened(mask: np.ndarray) -> np.ndarray:
-    """Erosion and dilation with a cross, of a mask with a margin of `_SPECK`; ndimage's take ten times as long."""
-    strides = [stride // mask.itemsize for stride in mask.strides]
-    flat = ~mask.ravel()
+def _eroded(mask: np.ndarray) -> np.ndarray:
+    """What is left of a mask with a margin of `_SPECK`, flat, after erosions with a cross: faster than ndimage's."""
+    dark = ~mask.ravel()
     for _ in range(_SPECK):
-        flat = _grown(flat, strides)
-    flat = ~flat
-    for _ in range(_SPECK):
-        flat = _grown(flat, strides)
-    return flat.reshape(mask.shape)
+        dark = _grown(dark, [stride // mask.itemsize for stride in mask.strides])
+    return ~dark
 
 
 def _grown(flat: np.ndarray, strides: Sequence[int]) -> np.ndarray:

@@ -33,6 +33,7 @@ class Pasted(NamedTuple):
     region: np.ndarray | None  # (*axes) bool: what the lesion had to touch
     source: Sample  # as it was pasted: with the background's dtype, channels and axes
     soft_mask: np.ndarray  # (*axes) float
+    box: tuple[slice, ...]  # around what is pasted, with its rim
     output: SoftCPOutput  # of a batch of one
     record: dict[str, Any]  # its placement and params, as JSON holds them
     lesion_labels: tuple[int, ...]  # class ids that were lesions
@@ -107,11 +108,12 @@ def _paste(fitted: Sequence[_Fitted], make: Augmentation, device: torch.device) 
     out = out._replace(params=out.params._replace(source_index=out.params.source_index - torch.arange(count)))
     records = zip(manifest.plain(out.placement, count), manifest.plain(out.params, count), strict=True)
     for (parents, source, *_), alone, (placement, drawn) in zip(fitted, _rows(out), records, strict=True):
-        result = _result(parents.background, alone, lesions)
+        soft = alone.soft_mask[0, 0].numpy()
+        box = box_of(soft > 0)
+        result = _result(parents.background, alone, box, lesions)
         shown = source if isinstance(source, Sample) else _drawn(source, parents.seed)
-        status, soft = Status(int(alone.status)).label, alone.soft_mask[0, 0].numpy()
-        record = {"placement": placement, "params": drawn}
-        yield Pasted(status, result, parents.region, shown, soft, alone, record, lesions, others)
+        status, record = Status(int(alone.status)).label, {"placement": placement, "params": drawn}
+        yield Pasted(status, result, parents.region, shown, soft, box, alone, record, lesions, others)
 
 
 def _rows(out: SoftCPOutput) -> Iterator[SoftCPOutput]:
@@ -138,9 +140,11 @@ def _fitted(parents: Parents) -> _Fitted:
 
 def pasted_lesion(background: Sample, pasted: Pasted) -> np.ndarray:
     """The part of the label that is new; under the rim, a crop of the whole image hides which lesion is which."""
-    new = pasted.sample.lesion & (pasted.soft_mask > 0)
-    cropped = pasted.output.params.background is not None or pasted.output.params.image is not None
-    return new if cropped else new & ~background.lesion
+    new, box = np.zeros_like(pasted.sample.lesion), pasted.box
+    new[box] = pasted.sample.lesion[box] & (pasted.soft_mask[box] > 0)
+    if pasted.output.params.background is None and pasted.output.params.image is None:
+        new[box] &= ~background.lesion[box]
+    return new
 
 
 def _class_ids(background: Sample, source: Sample | LesionBank) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -172,14 +176,13 @@ def _tensors(sample: Sample) -> tuple[Tensor, Tensor]:
     return image, torch.from_numpy(labels.astype(narrow, copy=False))[None, None]
 
 
-def _result(background: Sample, out: SoftCPOutput, lesions: tuple[int, ...]) -> Sample:
-    """The result as a sample like the background."""
+def _result(background: Sample, out: SoftCPOutput, box: tuple[slice, ...], lesions: tuple[int, ...]) -> Sample:
+    """The result as a sample like the background, of which only a box is another without whole-image transforms."""
     image = np.moveaxis(out.image[0].numpy(), 0, -1)
     if out.params.background is None and out.params.image is None:
-        changed = out.soft_mask[0, 0].numpy() > 0
-        box, pasted = box_of(changed), image
+        changed, pasted = out.soft_mask[0, 0].numpy()[box] > 0, image[box]
         image = background.image.copy()
-        image[box] = np.where(changed[box][..., None], _stored(pasted[box], image.dtype), image[box])
+        image[box] = np.where(changed[..., None], _stored(pasted, image.dtype), image[box])
     else:
         image = _stored(image, background.image.dtype)
     ids = out.mask[0, 0].numpy()

@@ -135,7 +135,7 @@ class SampleMaker:
         """What became of a try; what was pasted is saved."""
         if pasted.status != "pasted":
             return Try(pasted.status)
-        if not pasted.soft_mask.any():  # by a crop of the result
+        if not pasted.soft_mask[pasted.box].size:  # by a crop of the result
             return Try("cropped_away")
         try:
             return Try("pasted", self._save(course.id, course.pair, parents.background, pasted))
@@ -202,9 +202,11 @@ class SampleMaker:
 def _facts(background: Sample, pasted: Pasted) -> dict[str, Any]:
     """What is in the new label, and the pasted lesion in its new place."""
     result = pasted.sample
-    new = pasted_lesion(background, pasted)
-    spacing, box = background.grid and background.grid.spacing_mm, box_of(new)
-    lesion = lesion_facts(new[box], box, new.shape, result.labels, spacing) if new.any() else None
+    new, spacing, lesion = pasted_lesion(background, pasted), background.grid and background.grid.spacing_mm, None
+    if (part := new[pasted.box]).any():
+        inner = box_of(part)
+        box = [slice(a.start + b.start, a.start + b.stop) for a, b in zip(pasted.box, inner, strict=True)]
+        lesion = lesion_facts(part[inner], box, new.shape, result.labels, spacing)
     return {"label_pixels": label_pixels(result.lesion, result.region, result.labels), "lesion": lesion}
 
 
