@@ -69,10 +69,14 @@ def _parts(runs: Runs, shape: tuple[int, ...]) -> np.ndarray:
         pairs.append((one, np.arange(len(one)) + np.repeat(first - (met.cumsum() - met), met)))
     one, other = (np.concatenate(side) for side in zip(*pairs, strict=True))
     part = np.arange(count)
-    while len(one):  # of each pair of parts the later one is put into the earliest that it meets
-        np.minimum.at(part, np.maximum(one, other), np.minimum(one, other))
+    part[other[::-1]] = one[::-1]  # of the earlier ones that each meets, one
+    while True:
         for _ in range(count.bit_length()):  # each step halves the way to the earliest
             part = part[part]
         one, other = part[one], part[other]
-        one, other = one[one != other], other[one != other]
-    return part
+        apart = one != other
+        if not apart.any():
+            return part
+        one, other = one[apart], other[apart]
+        # Of each pair of parts the later one is put into the earliest that it meets.
+        np.minimum.at(part, np.maximum(one, other), np.minimum(one, other))
