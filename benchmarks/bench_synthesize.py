@@ -2,9 +2,9 @@
 
     python -m benchmarks.bench_synthesize OUT.json
 
-Every figure is seconds per sample. "run": all of it, from its start to its end; "steady state": without the first
-quarter of the samples, and so without looking at the data set and starting workers; "CPU time": of one process,
-likewise, which other programs on the machine disturb least. The programs take turns, round after round. `--device cuda`
+"first sample": seconds until it is there, with starting the program and its workers and looking at the data set;
+"steady state": seconds per sample from then on, without the first quarter of the samples; "CPU time": likewise, of one
+process, which other programs on the machine disturb least. The programs take turns, round after round. `--device cuda`
 lets ours compute there.
 """
 
@@ -21,7 +21,8 @@ from typing import Any
 
 import torch
 
-from benchmarks import common, offline, schema
+from benchmarks import common, offline, offline_run, schema
+from softcp_gpu.functional.groups import MOST
 
 
 def measure(
@@ -33,17 +34,17 @@ def measure(
     taken: dict[tuple[str, str], list[float]] = defaultdict(list)
     alone = count // workers  # one process takes as much longer
     groups = (
-        f"synthesize, {kind}, run of {count} samples from {cases} cases, {workers} workers",
+        f"synthesize, {kind}, first sample, {cases} cases, {workers} workers",
         f"synthesize, {kind}, steady state, {workers} workers",
         f"synthesize, {kind}, CPU time",
     )
     for number in range(rounds):
-        for turn, who in enumerate(offline.PROGRAMS):
-            many = offline.timed_alone(who, data, folder / f"out_{number}_{turn}", count, workers, device)
-            one = offline.timed_alone(who, data, folder / f"alone_{number}_{turn}", alone, 1, device)
-            for group, seconds in zip(groups, (many.run, many.steady, one.cpu), strict=True):
+        for turn, who in enumerate(offline_run.PROGRAMS):
+            many = offline_run.timed_alone(who, data, folder / f"out_{number}_{turn}", count, workers, device, MOST)
+            one = offline_run.timed_alone(who, data, folder / f"alone_{number}_{turn}", alone, 1, device, MOST)
+            for group, seconds in zip(groups, (many.start, many.steady, one.cpu), strict=True):
                 taken[group, who].append(seconds)
-    return [common.entry(group, who, taken[group, who]) for group in groups for who in offline.PROGRAMS]
+    return [common.entry(group, who, taken[group, who]) for group in groups for who in offline_run.PROGRAMS]
 
 
 def run(kinds: list[offline.Kind], cases: int, count: int, workers: int, rounds: int, device: str) -> dict[str, Any]:
@@ -66,8 +67,7 @@ def run(kinds: list[offline.Kind], cases: int, count: int, workers: int, rounds:
 
 def shown(line: dict[str, Any]) -> dict[str, Any]:
     """Prints a line of the results, and returns it."""
-    per_second = 1 / line["median_s"]
-    print(f"{line['median_s'] * 1e3:8.1f} ms, {per_second:6.1f} a second  {line['group']}: {line['who']}", flush=True)
+    print(f"{line['median_s'] * 1e3:8.1f} ms  {line['group']}: {line['who']}", flush=True)
     return line
 
 

@@ -1,16 +1,7 @@
-"""Offline synthesis as three programs do it: ours, a plain OpenCV script, and one that only reads and writes.
-
-    python -m benchmarks.offline WHO DATA OUT COUNT WORKERS DEVICE
-
-prints how long one run takes: `Taken` as JSON. The device is that of ours alone; the others compute nothing there.
-"""
+"""Offline synthesis as ours does it, and as one does that only reads and writes; and the data sets for both."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from benchmarks import opencv_script
-from benchmarks.common import OURS
+from benchmarks.offline_run import check_count
 from softcp_gpu import phantoms
 from softcp_gpu.data import LAYOUTS, Case, manifest, write_image, write_mask
-from softcp_gpu.functional.groups import MOST
 from softcp_gpu.modules import LesionBank
 from softcp_gpu.synthesize import synthesize
 from softcp_gpu.synthesize.engine import on_this_machine
@@ -32,17 +21,7 @@ from softcp_gpu.synthesize.plan import Pair
 from softcp_gpu.synthesize.prepare import prepare
 from softcp_gpu.synthesize.settings import Settings
 
-CEILING = "reading and writing alone"
-SCRIPT = "plain OpenCV script"
 SEED = 1
-
-
-class Taken(NamedTuple):
-    """Seconds per sample of one run; the last two without the first quarter of the samples."""
-
-    run: float  # from the start to the end
-    steady: float  # without looking at the data set and starting workers, see `steady_from`
-    cpu: float  # of the main process, which makes the samples if there are no workers
 
 
 class Kind(NamedTuple):
@@ -72,20 +51,18 @@ def write_set(folder: Path, kind: Kind, count: int) -> None:
         write_mask(target, encoded)
 
 
-Program = Callable[[Path, Path, int, int, str, Callable[[], None]], None]
-"""From (data, out, number of samples, workers, device, what to call after each sample) to files; all, or it raises."""
-
-
 def ours(data: Path, out: Path, count: int, workers: int, device: str, tick: Callable[[], None]) -> None:
-    """The whole run, with what it does before the first sample: it looks at every file and hashes it."""
+    """See `offline_run.ours`."""
+    torch.set_num_threads(1)  # as in the workers
     found = synthesize(
         data, out, count=count, split="all", device=device, workers=workers, on_sample=lambda summary, record: tick()
     )
-    _check(found.written, count)
+    check_count(found.written, count)
 
 
-def ceiling(data: Path, out: Path, count: int, workers: int, device: str, tick: Callable[[], None]) -> None:
+def ceiling(data: Path, out: Path, count: int, workers: int, tick: Callable[[], None]) -> None:
     """The same run on the same workers, but what is written is the background: no draws, no augmentation, no counts."""
+    torch.set_num_threads(1)
     job = Ceiling(**vars(prepare(data, out, Settings(count=count, split="all", device="cpu")).job))
     out.mkdir()
     numbers = range(count)
@@ -95,24 +72,7 @@ def ceiling(data: Path, out: Path, count: int, workers: int, device: str, tick: 
         manifest.append_line(out / manifest.SAMPLES, record)
         done += 1
         tick()
-    _check(done, count)
-
-
-def script(data: Path, out: Path, count: int, workers: int, device: str, tick: Callable[[], None]) -> None:
-    """See `opencv_script`."""
-    done = 0
-    for made in opencv_script.run(data, out, count, workers):
-        done += made
-        tick()
-    _check(done, count)
-
-
-PROGRAMS: dict[str, Program] = {OURS: ours, CEILING: ceiling, SCRIPT: script}
-
-
-def _check(found: int, count: int) -> None:
-    if found != count:
-        raise ValueError(f"expected {count} samples, found {found}")
+    check_count(done, count)
 
 
 class Ceiling(Job):
@@ -149,53 +109,3 @@ class Copier:
             "sha256": {kind: manifest.sha256(path) for kind, path in names.items()},
             "bytes": {kind: path.stat().st_size for kind, path in names.items()},
         }
-
-
-def timed(program: Program, data: Path, out: Path, count: int, workers: int, device: str) -> Taken:
-    """One run in this process."""
-    start, wall, cpu = time.perf_counter(), [], []
-
-    def tick() -> None:
-        wall.append(time.perf_counter())
-        cpu.append(time.process_time())
-
-    program(data, out, count, workers, device, tick)
-    end, first = time.perf_counter(), steady_from(wall, MOST * workers)
-    rest = count - 1 - first
-    return Taken((end - start) / count, (wall[-1] - wall[first]) / rest, (cpu[-1] - cpu[first]) / rest)
-
-
-def steady_from(ends: Sequence[float], together: int) -> int:
-    """The sample after which to measure: beyond the first quarter, and the last one of those that end together.
-
-    What is computed as a batch ends at once. From the first of a batch on, the others would count as made in no time.
-
-    Args:
-        ends: when each sample was there; more than `together` beyond a quarter of them.
-        together: how many samples may end at once.
-
-    Example:
-        >>> steady_from([1, 2, 2.1, 2.2, 5, 5.1, 5.2, 8, 8.1, 8.2], 3)
-        3
-    """
-    first = len(ends) // 4
-    waits = [ends[k + 1] - ends[k] for k in range(first, min(first + together, len(ends) - 1))]
-    return first + waits.index(max(waits))
-
-
-def timed_alone(who: str, data: Path, out: Path, count: int, workers: int, device: str) -> Taken:
-    """One run in a process of its own, so that each pays for starting its workers."""
-    command = [sys.executable, "-m", "benchmarks.offline", who, str(data), str(out), str(count), str(workers), device]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
-    return Taken(**json.loads(done.stdout))
-
-
-def main(arguments: list[str]) -> None:
-    """The command line."""
-    who, data, out, count, workers, device = arguments
-    torch.set_num_threads(1)  # as in the workers
-    print(json.dumps(timed(PROGRAMS[who], Path(data), Path(out), int(count), int(workers), device)._asdict()))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

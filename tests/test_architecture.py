@@ -23,8 +23,9 @@ MAY_IMPORT = {  # part -> the parts that it may import besides itself
     "collate": BASE | {"modules"},
     "reference": {"types"},
     "choices": set(),
+    "workers": set(),
     "data": BASE | {"choices"},
-    "synthesize": BASE | {"choices", "functional", "modules", "data", "sampling", "phantoms"},
+    "synthesize": BASE | {"choices", "workers", "functional", "modules", "data", "sampling", "phantoms"},
     "integrations": BASE | {"modules", "functional", "data"},
     "__init__": BASE | {"modules", "kernels", "functional", "sampling", "phantoms", "collate"},
 }

@@ -2,13 +2,15 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 pytest.importorskip("cv2", minversion="5")
 
-from benchmarks import bench_synthesize, memory_of_runs, offline, opencv_script, schema
+from benchmarks import bench_synthesize, memory_of_runs, offline, offline_run, opencv_script, schema
 from softcp_gpu.data import LAYOUTS, read_image, read_mask
 
 KIND = offline.Kind(48, 1, False)
@@ -23,12 +25,12 @@ def data(tmp_path):
 
 def run(who, data, out, count=COUNT, workers=1):
     ticks = []
-    offline.PROGRAMS[who](data, out, count, workers, "cpu", lambda: ticks.append(who))
+    offline_run.PROGRAMS[who](data, out, count, workers, "cpu", lambda: ticks.append(who))
     assert len(ticks) == count
     return {part: sorted((out / part).iterdir()) for part in ("images", "masks")}
 
 
-@pytest.mark.parametrize("who", offline.PROGRAMS)
+@pytest.mark.parametrize("who", offline_run.PROGRAMS)
 def test_every_program_writes_an_image_and_a_mask_for_each_sample(who, data, tmp_path):
     files = run(who, data, tmp_path / "out")
     assert [len(paths) for paths in files.values()] == [COUNT, COUNT]
@@ -38,7 +40,7 @@ def test_every_program_writes_an_image_and_a_mask_for_each_sample(who, data, tmp
 
 
 def test_reading_and_writing_alone_leaves_the_backgrounds_as_they_are(data, tmp_path):
-    files = run(offline.CEILING, data, tmp_path / "out")
+    files = run(offline_run.CEILING, data, tmp_path / "out")
     for part, paths in files.items():
         cases = sorted((data / part).iterdir())
         for number, path in enumerate(paths):
@@ -49,16 +51,21 @@ def test_reading_and_writing_alone_leaves_the_backgrounds_as_they_are(data, tmp_
 def test_steady_time_is_that_of_whole_batches(batch, workers):
     """Each worker gives a batch every `batch` seconds, its samples within moments."""
     ends = [1 + k // (batch * workers) * batch + 0.001 * (k % batch) for k in range(240)]
-    first = offline.steady_from(ends, 16 * workers)
+    first = offline_run.steady_from(ends, 16 * workers)
     each = (ends[-1] - ends[first]) / (len(ends) - 1 - first)
     assert len(ends) // 4 <= first < len(ends) // 4 + 16 * workers
     assert each == pytest.approx(1 / workers, rel=0.02 if len(ends) % (batch * workers) == 0 else 0.2)
 
 
+def test_the_script_is_timed_without_the_imports_of_ours(root):
+    code = "import sys; from benchmarks import offline_run, opencv_script; assert not {'torch', 'kornia'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=root, check=True)
+
+
 def test_samples_that_are_missing_are_told(data, tmp_path, monkeypatch):
     monkeypatch.setattr(opencv_script, "PAIRS", 0)  # tries
     with pytest.raises(ValueError, match=f"expected {COUNT} samples, found 0"):
-        run(offline.SCRIPT, data, tmp_path / "out")
+        run(offline_run.SCRIPT, data, tmp_path / "out")
 
 
 @pytest.mark.parametrize("organ", [False, True])
@@ -107,7 +114,7 @@ def test_a_script_that_finds_no_place_pastes_nothing():
 
 
 def test_the_same_files_come_from_one_worker_and_from_two(data, tmp_path):
-    one, two = (run(offline.SCRIPT, data, tmp_path / f"out{workers}", workers=workers) for workers in (1, 2))
+    one, two = (run(offline_run.SCRIPT, data, tmp_path / f"out{workers}", workers=workers) for workers in (1, 2))
     assert [path.read_bytes() for path in one["images"]] == [path.read_bytes() for path in two["images"]]
 
 
@@ -126,7 +133,7 @@ def test_a_results_file_has_three_groups_of_three_programs(tmp_path, monkeypatch
     out = tmp_path / "results.json"
     bench_synthesize.main([str(out), "--cases", "4", "--count", "8", "--workers", "2", "--rounds", "1", "--size", "48"])
     entries = schema.check(json.loads(out.read_text("utf-8")))["entries"]
-    assert [line["who"] for line in entries] == 3 * list(offline.PROGRAMS)
+    assert [line["who"] for line in entries] == 3 * list(offline_run.PROGRAMS)
     assert len({line["group"] for line in entries}) == 3
 
 

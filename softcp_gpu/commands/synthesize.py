@@ -24,6 +24,7 @@ from softcp_gpu.commands.app import (
     refused,
 )
 from softcp_gpu.commands.show import OnCase, OnSample, run_shown, show_facts, show_problems
+from softcp_gpu.workers import get_ready
 
 if TYPE_CHECKING:
     from softcp_gpu.synthesize import Summary
@@ -93,6 +94,8 @@ def synthesize_command(
     sheet: SheetRows = 8,
 ) -> None:
     """Make a synthetic set from a folder of images or volumes and their masks."""
+    if workers != 1 and engine == ENGINES[0] and not dry_run:
+        get_ready()  # while torch is imported here
     from softcp_gpu.synthesize import synthesize
     from softcp_gpu.synthesize.inputs import read_config
 

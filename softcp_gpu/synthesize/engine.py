@@ -6,7 +6,6 @@ samples in hand. It may die at any moment: a sample is whole once its record is 
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import threading
@@ -14,9 +13,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -25,6 +23,7 @@ import torch
 
 from softcp_gpu.data import DataError, run_folder
 from softcp_gpu.synthesize.job import Job
+from softcp_gpu.workers import uninterrupted, worker_context
 
 Record = dict[str, Any]
 AHEAD = 4  # batches in hand per worker: what is slow now and then leaves the others something to do
@@ -164,18 +163,14 @@ class _Crew:
     """Worker processes that end at once when they are told to, or when this process is gone."""
 
     def __init__(self, job: Job, workers: int) -> None:
-        # Not forked: torch's threads do not survive that. A server that has imported torch once is forked instead.
-        ways = multiprocessing.get_all_start_methods()
-        context = multiprocessing.get_context("forkserver" if "forkserver" in ways else "spawn")
-        if hasattr(context, "set_forkserver_preload"):
-            context.set_forkserver_preload([__name__])
+        context = worker_context()
         self._out = job.out
         self._told, self._tell = context.Pipe(duplex=False)
         self._pool = ProcessPoolExecutor(workers, context, initializer=_start, initargs=(job, self._told))
 
     def make(self, numbers: range) -> Future[list[Record]]:
         """Has a batch made."""
-        with _uninterrupted():
+        with uninterrupted():
             try:
                 return self._pool.submit(_make, numbers)
             except OSError:
@@ -197,31 +192,6 @@ class _Crew:
         self._told.close()
         with suppress(DataError):  # a folder that has become read-only: there is another error to tell
             run_folder.remove_temporary(self._out)
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Signals are handled after it: a pool that is left in the middle of a start forgets the worker.
-
-    Processes that are started in it never see Ctrl-C, also while they get ready: who runs them decides.
-    """
-    late: list[int] = []
-    handlers = {}
-    if threading.current_thread() is threading.main_thread():
-        known = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not None]
-        handlers = {number: signal.signal(number, lambda number, frame: late.append(number)) for number in known}
-    resource_tracker.ensure_running()  # it lets signals through again
-    blocked = {signal.SIGINT} if hasattr(signal, "pthread_sigmask") else set()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked) if blocked else set()
-    try:
-        yield
-    finally:
-        if blocked:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        for missed in late:
-            signal.raise_signal(missed)
 
 
 class _Here:

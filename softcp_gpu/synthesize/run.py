@@ -22,6 +22,7 @@ from softcp_gpu.synthesize.prepare import Prepared, prepare
 from softcp_gpu.synthesize.same_run import check_same_run
 from softcp_gpu.synthesize.settings import Settings
 from softcp_gpu.synthesize.summary import Summary
+from softcp_gpu.workers import get_ready
 
 BATCHES = 4  # for each worker, so that none is left without work
 
@@ -112,6 +113,8 @@ def synthesize(
     if not (resume or dry_run):
         run_folder.check_folder(out, overwrite)
     make = _engine(engine)
+    if workers > 1 and engine == ENGINES[0] and not dry_run:
+        get_ready()
     prepared = prepare(data, out, asked, on_case)
     batch = _batch(prepared, workers) if batch_size is None else batch_size
     if strict:

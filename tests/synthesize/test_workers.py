@@ -11,7 +11,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from softcp_gpu.synthesize import engine, prepare, save, synthesize
+from softcp_gpu.synthesize import engine, prepare, run, save, synthesize
 from softcp_gpu.synthesize.engine import WorkerError, in_processes
 from softcp_gpu.synthesize.prepare import Settings
 from tests.synthesize import faults
@@ -176,6 +176,31 @@ def test_workers_end_with_the_run_that_is_killed(data, tmp_path, moment):
     before = files(out)
     whole_samples(out)
     assert files(out) == before
+
+
+@pytest.mark.parametrize(("workers", "events"), [(1, ["data"]), (2, ["server", "data"])])
+def test_the_server_of_workers_gets_ready_while_the_data_set_is_looked_at(data, tmp_path, monkeypatch, workers, events):
+    seen = []
+    monkeypatch.setattr(run, "get_ready", lambda: seen.append("server"))
+    monkeypatch.setattr(run, "prepare", lambda *args: seen.append("data") or prepare.prepare(*args))
+    synthesize(data, tmp_path / "out", count=2, workers=workers)
+    assert seen == events
+
+
+GET_READY = """
+import os, sys
+from multiprocessing import forkserver
+from softcp_gpu.workers import get_ready
+
+get_ready()
+os.kill(forkserver._forkserver._forkserver_pid, 0)
+assert not {"torch", "numpy"} & set(sys.modules)
+"""
+
+
+@pytest.mark.skipif("forkserver" not in multiprocessing.get_all_start_methods(), reason="workers are spawned here")
+def test_the_server_starts_before_anything_is_imported():
+    subprocess.run([sys.executable, "-c", GET_READY], check=True)
 
 
 FRESH_PAGES = """
