@@ -2,7 +2,7 @@
 
     python -m benchmarks.bench_synthesize OUT.json
 
-"first sample": seconds until it is there, with starting the program and its workers and looking at the data set;
+"start": seconds until the first sample is there, with all that is imported, and with looking at the data set;
 "steady state": seconds per sample from then on, without the first quarter of the samples; "CPU time": likewise, of one
 process, which other programs on the machine disturb least. The programs take turns, round after round. `--device cuda`
 lets ours compute there.
@@ -34,7 +34,7 @@ def measure(
     taken: dict[tuple[str, str], list[float]] = defaultdict(list)
     alone = count // workers  # one process takes as much longer
     groups = (
-        f"synthesize, {kind}, first sample, {cases} cases, {workers} workers",
+        f"start of synthesize, {kind}, {cases} cases, {workers} workers",
         f"synthesize, {kind}, steady state, {workers} workers",
         f"synthesize, {kind}, CPU time",
     )
