@@ -6,18 +6,16 @@ A matrix maps homogeneous coordinates of the input to the output, in pixels and 
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from softcp_gpu.functional.bands import sample_linear
-from softcp_gpu.functional.execution import constants, may_read_values, without_autocast
+from softcp_gpu.functional.execution import constants, without_autocast
+from softcp_gpu.functional.lines import GATHERED
 from softcp_gpu.functional.windows import take_window
 
-# torch gathers no unsigned integers but bytes; the same bits under another name will do.
-_GATHERED = MappingProxyType({torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: torch.int64})
 # The planes in which positive angles turn, first axis towards second: about z, then y, then x.
 _PLANES = (((0, 1),), ((1, 2), (0, 2), (0, 1)))
 
@@ -153,8 +151,8 @@ def warp_box(x: Tensor, start: Tensor, extent: Tensor, matrix: Tensor, origin: T
     Returns:
         (B, 1, *size), the dtype of `x`.
     """
-    if x.dtype in _GATHERED:
-        return warp_box(x.view(_GATHERED[x.dtype]), start, extent, matrix, origin, size).view(x.dtype)
+    if x.dtype in GATHERED:
+        return warp_box(x.view(GATHERED[x.dtype]), start, extent, matrix, origin, size).view(x.dtype)
     first, lengths = start - 1, tuple((extent.amax(0) + 2).tolist())  # a rim of 0, where all that lies beyond ends up
     index: Tensor | None = None
     for axis, line in enumerate(_coordinates(inverse(x, matrix), origin, size)):
@@ -192,11 +190,9 @@ def warp_linear(
 
 
 def _sample_nearest(x: Tensor, matrix: Tensor, origin: Tensor | None, size: tuple[int, ...]) -> Tensor:
-    if x.dtype in _GATHERED:
-        return _sample_nearest(x.view(_GATHERED[x.dtype]), matrix, origin, size).view(x.dtype)
+    if x.dtype in GATHERED:
+        return _sample_nearest(x.view(GATHERED[x.dtype]), matrix, origin, size).view(x.dtype)
     affine = inverse(x, matrix)
-    if len(x) == 1 and may_read_values(x) and _keeps_axes(affine):
-        return _sample_lines(x, affine, origin, size)
     # Indices, so that labels of any type stay what they are, and a scan is read where it is looked at.
     index = torch.zeros((1,) * (len(size) + 1), dtype=torch.int64, device=x.device)
     inside = torch.ones_like(index, dtype=torch.bool)
@@ -208,22 +204,20 @@ def _sample_nearest(x: Tensor, matrix: Tensor, origin: Tensor | None, size: tupl
     return x.flatten(2).gather(2, flat).unflatten(2, size).masked_fill(~inside[:, None], 0)
 
 
-def _keeps_axes(affine: Tensor) -> bool:
-    """Whether nothing turns: each axis of the output is one of the input, as after a crop."""
-    linear = affine[:, :, :-1]
-    return torch.equal(linear, torch.diag_embed(linear.diagonal(dim1=1, dim2=2)))
+def crop_lines(x: Tensor, matrix: Tensor, linear: torch.dtype | None) -> list[Tensor]:
+    """For matrices that turn nothing: where each line of the result comes from, as `lines` reads it.
 
+    Args:
+        x: (B, C, *spatial).
+        matrix: (B, n + 1, n + 1), input to output coordinates.
+        linear: what it is computed in; None for nearest sampling.
 
-def _sample_lines(x: Tensor, affine: Tensor, origin: Tensor | None, size: tuple[int, ...]) -> Tensor:
-    """`_sample_nearest` of one sample that keeps its axes: whole lines are picked, axis by axis."""
-    lines = [line.flatten() for line in _coordinates(affine, origin, size, crossed=False)]
-    for axis, line in enumerate(lines, 2):
-        place, last = line.round().to(torch.int64), x.shape[axis] - 1
-        kept = place.clamp(0, last)
-        x = x.index_select(axis, kept)
-        if not torch.equal(place, kept):
-            x = x.masked_fill((place != kept).view(-1, *(1,) * (x.ndim - 1 - axis)), 0)
-    return x
+    Returns:
+        n tensors (B, length).
+    """
+    back = inverse(x, matrix)
+    affine = back if linear is None else sampling_affine(x, back).to(linear)
+    return [line.flatten(1) for line in _coordinates(affine, None, tuple(x.shape[2:]), crossed=False)]
 
 
 def _coordinates(affine: Tensor, origin: Tensor | None, size: tuple[int, ...], *, crossed: bool = True) -> list[Tensor]:

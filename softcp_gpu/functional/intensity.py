@@ -47,7 +47,10 @@ def gamma(image: Tensor, gamma: Tensor, low: Tensor, high: Tensor) -> Tensor:
     unit = (image - low) / torch.where(width > 0, width, torch.inf)  # without a range all is 0
     if not asks_for_gradients(image, gamma, low, high) and may_read_values(image):
         unit.clamp_(0, 1)  # the ends stay where they are, and so does what lies beyond
-        return torch.addcmul(image, width, unit.log2().mul_(_column(gamma, image)).exp2_().sub_(unit))
+        # u**gamma - u as u * (u**(gamma - 1) - 1), where 0 needs no logarithm, which takes ten times as long as others.
+        base = unit.clamp(min=torch.finfo(unit.dtype).tiny)
+        change = base.log2_().mul_(_column(gamma, image) - 1).exp2_().sub_(1).mul_(unit)
+        return torch.addcmul(image, width, change)
     # The least value is left out: 0**gamma would have an infinite gradient, even if not taken.
     base = unit.clamp(torch.finfo(unit.dtype).tiny, 1)
     power = torch.exp2(_column(gamma, image) * base.log2())

@@ -62,6 +62,7 @@ def soft_cp(
             return _augment(whole.with_sources(source), params, config, over=over, addresses=addresses)
         if not len(image):
             return _untouched(whole, params)
+        execution.keep_what_is_freed()
         # Together, so that what calling an operation costs is shared; a sample gets the same bits in every company.
         joined = Joined(len(image))
         alone = _sums(config) or whole.physical.mm is not None

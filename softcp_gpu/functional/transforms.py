@@ -8,10 +8,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from softcp_gpu.functional import fused_image
-from softcp_gpu.functional.execution import may_read_values, where_active, work_dtype
-from softcp_gpu.functional.geometry import about, compose, crop_matrix, rigid_matrix, scaling, warp
-from softcp_gpu.functional.intensity import apply_intensity, is_active, value_range
+from softcp_gpu.functional import fused_image, lines
+from softcp_gpu.functional.execution import asks_for_gradients, may_read_values, where_active, work_dtype
+from softcp_gpu.functional.geometry import about, compose, crop_lines, crop_matrix, rigid_matrix, scaling, warp
+from softcp_gpu.functional.intensity import Rows, apply_intensity, is_active, value_range
 from softcp_gpu.functional.windows import bounding_box
 from softcp_gpu.types import ImageParams, IntensityParams, ObjectParams, RigidParams, map_params
 
@@ -84,11 +84,25 @@ def crop_and_resize(
     if fused_image.resizes(x, params) and (mode == "nearest" or x.dtype in (torch.float32, torch.float64)):
         return fused_image.crop_and_resize(x, params, mode)
 
-    def cropped(t: Tensor, rows: Callable[[Tensor], Tensor]) -> Tensor:
-        size, start = rows(params.crop_size).double(), rows(params.crop_start).double()
-        return warp(t, crop_matrix(size, start, tuple(x.shape[2:])), mode)
+    return _crops(x, params, mode)(x, lambda t: t, over)
 
-    return where_active((params.crop_size != 1).any(1), x, cropped, over=over)
+
+def _crops(
+    x: Tensor, params: ImageParams, mode: Literal["linear", "nearest"]
+) -> Callable[[Tensor, Rows, bool], Tensor]:
+    """What crops and resizes the samples of `x` that `rows` picks, without `fused_image`."""
+    active, shape = (params.crop_size != 1).any(1), tuple(x.shape[2:])
+    matrix = crop_matrix(params.crop_size.double(), params.crop_start.double(), shape)
+    if not may_read_values(x) or asks_for_gradients(matrix):
+        return lambda t, rows, over: where_active(
+            rows(active), t, lambda one, row: warp(one, row(rows(matrix)), mode), over=over
+        )
+    # Of all samples together, so that what calling an operation costs is shared.
+    along = crop_lines(x, matrix, work_dtype(x) if mode == "linear" else None)
+    sample = lines.sample_linear if mode == "linear" else lines.sample_nearest
+    return lambda t, rows, over: where_active(
+        rows(active), t, lambda one, row: sample(one, [row(rows(line)) for line in along]), over=over
+    )
 
 
 def transform_image(
@@ -109,10 +123,12 @@ def transform_image(
     if fused_image.resizes(image, params):
         return fused_image.transform_image(image.to(work_dtype(image)), params, radius, seed, stream).to(image.dtype)
 
-    def transformed(t: Tensor, rows: Callable[[Tensor], Tensor]) -> Tensor:
-        draws = map_params(params, rows)
-        x = crop_and_resize(t.to(work_dtype(t)), draws, "linear")
-        return transform_intensity(x, x, draws.intensity, radius, rows(seed), stream, frame_index(x)).to(t.dtype)
+    crops, index = _crops(image, params, "linear"), frame_index(image)
+
+    def transformed(t: Tensor, rows: Rows) -> Tensor:
+        x = crops(t.to(work_dtype(t)), rows, False)
+        draws = map_params(params.intensity, rows)
+        return transform_intensity(x, x, draws, radius, rows(seed), stream, rows(index)).to(t.dtype)
 
     if not may_read_values(image):
         return transformed(image, lambda t: t)

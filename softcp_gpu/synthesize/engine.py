@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-import numpy as np
 import torch
 
 from softcp_gpu.data import DataError, run_folder
+from softcp_gpu.functional.execution import keep_what_is_freed
 from softcp_gpu.synthesize.job import Job
 from softcp_gpu.workers import uninterrupted, worker_context
 
@@ -29,7 +29,6 @@ Record = dict[str, Any]
 AHEAD = 4  # batches in hand per worker: what is slow now and then leaves the others something to do
 THREADS = 4  # that read and write in a worker
 LIVES = 3  # times that a batch alone may end its worker
-KEPT = 31 << 20  # bytes, see `_keep_what_is_freed`
 LOST = 10  # seconds after which it is asked whether a batch is still in hand
 
 
@@ -45,7 +44,7 @@ class Worker:
     """
 
     def __init__(self, job: Job) -> None:
-        _keep_what_is_freed()
+        keep_what_is_freed()
         self.maker = job.maker()
 
     def make(self, numbers: Sequence[int]) -> list[Record]:
@@ -54,14 +53,6 @@ class Worker:
             return self.maker.make(numbers)
         with ThreadPoolExecutor(min(THREADS, len(numbers))) as pool:
             return self.maker.make(numbers, pool.map)
-
-
-def _keep_what_is_freed() -> None:
-    """From now on the C library keeps what a batch has freed for the next one: fresh pages cost 5 % of the time.
-
-    glibc returns what lies free beyond twice the largest block that was freed so far, of those up to 32 MiB.
-    """
-    np.empty(KEPT, np.uint8)  # freed at once, and never touched
 
 
 def batches(numbers: range, size: int) -> Iterator[range]:

@@ -1,6 +1,9 @@
 """Ways of running that must not show in the result."""
 
 import itertools
+import platform
+import subprocess
+import sys
 from functools import partial
 
 import pytest
@@ -185,3 +188,30 @@ def test_arrays_and_tensors_make_the_same_noise(without_arrays):
     for stream in (0, 1003, 5000):
         run = partial(normal_field, seed, stream, index, 2, torch.float32)
         assert torch.equal(run(), without_arrays(run))
+
+
+FRESH_PAGES = """
+import resource, sys
+import numpy as np
+from softcp_gpu.functional import execution
+
+def pages():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    blocks = [np.ones(1 << 20, np.uint8) for _ in range(20)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+if sys.argv[1] == "kept":
+    execution.keep_what_is_freed()
+pages()
+print(pages())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library than glibc")
+def test_what_a_call_has_freed_is_there_for_the_next():
+    def fresh(how):
+        done = subprocess.run([sys.executable, "-c", FRESH_PAGES, how], check=True, stdout=subprocess.PIPE, text=True)
+        return int(done.stdout)
+
+    assert fresh("returned") > 1000
+    assert fresh("kept") < 100

@@ -209,18 +209,3 @@ def test_rotation_by_small_angles_has_the_right_size():
     turn = rigid(2, angle=[1.0])[0, :2, :2] @ torch.tensor([0.0, 1.0], dtype=torch.float64)
     assert math.isclose(turn[0], -math.sin(math.radians(1)), rel_tol=1e-9)
     assert math.isclose(turn[1], math.cos(math.radians(1)), rel_tol=1e-9)
-
-
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.int64, torch.float32])
-@pytest.mark.parametrize("shape", [(7, 9), (5, 6, 7)], ids=["2-D", "3-D"])
-def test_a_crop_of_labels_picks_the_same_lines_alone_and_in_a_batch(shape, dtype):
-    """One sample whose axes are kept is sampled line by line, several are pixel by pixel."""
-    axes = len(shape)
-    x = torch.arange(2 * math.prod(shape)).remainder(251).view(2, 1, *shape).to(dtype)
-    generator = torch.Generator().manual_seed(axes)
-    size, start = (torch.rand(2, axes, dtype=torch.float64, generator=generator) for _ in range(2))
-    size = size * 0.6 + 0.4
-    for matrix in (crop_matrix(size, start, shape), translation(start * 9 - 4), crop_matrix(1 / size, start, shape)):
-        together = warp(x, matrix, "nearest")
-        for i in range(2):
-            assert torch.equal(warp(x[i : i + 1], matrix[i : i + 1], "nearest"), together[i : i + 1])

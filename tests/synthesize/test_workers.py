@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import platform
 import random
 import signal
 import subprocess
@@ -201,30 +200,3 @@ assert not {"torch", "numpy"} & set(sys.modules)
 @pytest.mark.skipif("forkserver" not in multiprocessing.get_all_start_methods(), reason="workers are spawned here")
 def test_the_server_starts_before_anything_is_imported():
     subprocess.run([sys.executable, "-c", GET_READY], check=True)
-
-
-FRESH_PAGES = """
-import resource, sys
-import numpy as np
-from softcp_gpu.synthesize import engine
-
-def pages():
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    blocks = [np.ones(1 << 20, np.uint8) for _ in range(20)]
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-if sys.argv[1] == "kept":
-    engine._keep_what_is_freed()
-pages()
-print(pages())
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library than glibc")
-def test_what_a_batch_has_freed_is_there_for_the_next():
-    def fresh(how):
-        done = subprocess.run([sys.executable, "-c", FRESH_PAGES, how], check=True, stdout=subprocess.PIPE, text=True)
-        return int(done.stdout)
-
-    assert fresh("returned") > 1000
-    assert fresh("kept") < 100
