@@ -7,7 +7,7 @@ from typing import Any
 
 from torch.utils.data import default_collate
 
-from softcp_gpu import checks
+from softcp_gpu.modules.inputs import floating
 from softcp_gpu.modules.softcp import SoftCP
 
 
@@ -47,7 +47,7 @@ class SoftCPCollate:
         batch = self.collate(samples)
         inputs = [batch[key] for key in self.keys]
         if self.aug.training and len(inputs[0]) == 1 and self.aug.bank is None:
-            image, mask = checks.floating("image", inputs[0]), inputs[1]
+            image, mask = floating("image", inputs[0]), inputs[1]
         else:
             image, mask = self.aug(*inputs)
         if isinstance(batch, Mapping):

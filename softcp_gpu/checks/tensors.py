@@ -28,11 +28,10 @@ def spatial_tensor(name: str, x: Any) -> None:
         fail(name, "no empty axis but the batch", f"shape {tuple(x.shape)}")
 
 
-def floating(name: str, image: Tensor) -> Tensor:
-    """The image itself, or, of integers, a float32 copy."""
+def real(name: str, image: Tensor) -> None:
+    """No complex image."""
     if image.is_complex():
         fail(name, "a real dtype", str(image.dtype))
-    return image if image.is_floating_point() else image.to(torch.float32)
 
 
 def finite_image(name: str, image: Tensor) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from softcp_gpu import checks
+from softcp_gpu.functional import execution
 from softcp_gpu.functional.inputs import Physical
 from softcp_gpu.modules.bank import LesionBank
 from softcp_gpu.types import PasteConfig, PasteParams
@@ -57,7 +58,7 @@ def checked_backgrounds(
     mm = _checked_spacing("spacing", spacing, image)
     if mm is not None and footprint != "full":
         checks.fail("footprint", "'full' with spacing (rings in mm are Euclidean)", repr(footprint))
-    return Backgrounds(checks.floating("image", image), full, checks.region_like(region, image), mm)
+    return Backgrounds(floating("image", image), full, checks.region_like(region, image), mm)
 
 
 def checked_sources(
@@ -84,7 +85,15 @@ def checked_sources(
     checks.finite_image("source_image", source_image)
     full = _checked_mask("source_mask", source_mask, source_image, labels)
     mm = x.mm if source_spacing is None else _checked_spacing("source_spacing", source_spacing, source_image)
-    return Sources(checks.floating("source_image", source_image), full, mm, source_range)
+    return Sources(floating("source_image", source_image), full, mm, source_range)
+
+
+def floating(name: str, image: Tensor) -> Tensor:
+    """The image itself, or, of integers, a float32 copy."""
+    checks.real(name, image)
+    if image.is_floating_point():
+        return image
+    return execution.empty(image.shape, torch.float32, image.device).copy_(image)
 
 
 def _checked_mask(name: str, mask: Tensor, image: Tensor, labels: Labels) -> Tensor:

@@ -13,6 +13,7 @@ from softcp_gpu.functional.execution import without_autocast
 from softcp_gpu.functional.intensity import IMAGE_NOISE, OBJECT_NOISE, kernel_radius
 from softcp_gpu.functional.ranges import INTENSITY_OPS, RIGID_OPS, ImageRanges, ObjectRanges
 from softcp_gpu.functional.transforms import crop_and_resize, transform_image, transform_object
+from softcp_gpu.modules.inputs import floating
 from softcp_gpu.sampling import SeedStream, draw_image, draw_object
 
 Ends = float | tuple[float, float]
@@ -169,7 +170,7 @@ class ImageTransform(nn.Module):
 def _checked(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     checks.spatial_tensor("image", image)
     checks.finite_image("image", image)
-    return checks.floating("image", image), checks.mask_like("mask", mask, image)
+    return floating("image", image), checks.mask_like("mask", mask, image)
 
 
 def _radius(sigma_px: tuple[float, float]) -> int:

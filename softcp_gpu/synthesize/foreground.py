@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from types import MappingProxyType
 
 import numpy as np
 from scipy import ndimage
@@ -13,7 +14,8 @@ from softcp_gpu.synthesize.parts import filled, largest, runs_of
 _DARK = 0.05  # of the range up to the 99th percentile: air, and what a JPEG leaves in it
 _SPECK = 2  # pixels: thinner things, such as text beside a scan, are no body
 _SOME = 1 << 12  # pixels that tell a percentile
-_LOOK = 1 << 21  # voxels: a body shows in every second or third voxel of a scan as well as in all
+# Pixels, voxels: a body shows in every second or third of them as well as in all.
+_LOOK = MappingProxyType({2: 1 << 18, 3: 1 << 21})
 
 
 def foreground(image: np.ndarray) -> np.ndarray:
@@ -22,7 +24,7 @@ def foreground(image: np.ndarray) -> np.ndarray:
     A body that shows in one channel of three alone is not found.
 
     Args:
-        image: (*axes, C), any unit; of a large volume a coarser one is looked at.
+        image: (*axes, C), any unit; of a large one a coarser one is looked at.
 
     Returns:
         (*axes) bool; everything, where the image has no dark surroundings.
@@ -34,7 +36,7 @@ def foreground(image: np.ndarray) -> np.ndarray:
         36
     """
     shape = image.shape[:-1]
-    step = max(1, math.ceil((math.prod(shape) / _LOOK) ** (1 / 3))) if len(shape) == 3 else 1
+    step = max(1, math.ceil((math.prod(shape) / _LOOK[len(shape)]) ** (1 / len(shape))))
     image = image[(slice(None, None, step),) * len(shape)]
     # The middle one of three channels: air that is noisy or bright in one of them, as where a sequence of an MRI
     # was scaled by its own darkest pixel, is dark in the other two, and tissue is not.

@@ -163,10 +163,10 @@ def _class_ids(background: Sample, source: Sample | LesionBank) -> tuple[tuple[i
 
 def _tensors(sample: Sample) -> tuple[Tensor, Tensor]:
     """(1, C, *axes) in a type of which `SoftCP` makes floats that hold every value, and class ids (1, 1, *axes)."""
-    exact = np.result_type(sample.image.dtype, np.float32)
-    if sample.image.dtype in (np.uint8, np.uint16):  # copied and sent to the device as they are
-        exact = sample.image.dtype
-    image = torch.from_numpy(np.moveaxis(sample.image, -1, 0).astype(exact, order="C", copy=False))[None]
+    planes = np.moveaxis(sample.image, -1, 0)
+    if planes.dtype not in (np.uint8, np.uint16):  # these are joined and sent to the device as they are
+        planes = planes.astype(np.result_type(planes.dtype, np.float32), order="C")
+    image = torch.from_numpy(planes)[None]
     labels = sample.labels
     if labels is None:
         labels = sample.lesion * np.uint8(LESION)

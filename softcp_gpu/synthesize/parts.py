@@ -71,8 +71,8 @@ def _parts(runs: Runs, shape: tuple[int, ...]) -> np.ndarray:
     part = np.arange(count)
     part[other[::-1]] = one[::-1]  # of the earlier ones that each meets, one
     while True:
-        for _ in range(count.bit_length()):  # each step halves the way to the earliest
-            part = part[part]
+        while (part != (earlier := part[part])).any():  # each step halves the way to the earliest
+            part = earlier
         one, other = part[one], part[other]
         apart = one != other
         if not apart.any():
