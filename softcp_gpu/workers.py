@@ -36,7 +36,7 @@ def get_ready() -> None:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Signals are handled after it: a pool that is left in the middle of a start forgets the worker.
+    """Signals are handled after it: imports that are left in the middle fail, and a pool forgets a worker.
 
     Processes that are started in it never see Ctrl-C, also while they get ready: who runs them decides.
     """

@@ -24,7 +24,7 @@ from softcp_gpu.commands.app import (
     refused,
 )
 from softcp_gpu.commands.show import OnCase, OnSample, run_shown, show_facts, show_problems
-from softcp_gpu.workers import get_ready
+from softcp_gpu.workers import get_ready, uninterrupted
 
 if TYPE_CHECKING:
     from softcp_gpu.synthesize import Summary
@@ -94,10 +94,11 @@ def synthesize_command(
     sheet: SheetRows = 8,
 ) -> None:
     """Make a synthetic set from a folder of images or volumes and their masks."""
-    if workers != 1 and engine == ENGINES[0] and not dry_run:
-        get_ready()  # while torch is imported here
-    from softcp_gpu.synthesize import synthesize
-    from softcp_gpu.synthesize.inputs import read_config
+    with uninterrupted():
+        if workers != 1 and engine == ENGINES[0] and not dry_run:
+            get_ready()
+        from softcp_gpu.synthesize import synthesize
+        from softcp_gpu.synthesize.inputs import read_config
 
     def run(on_case: OnCase, on_sample: OnSample) -> Summary:
         return synthesize(

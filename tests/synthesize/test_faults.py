@@ -369,8 +369,7 @@ class TestSignals:
         out, many = tmp_path / "it's out", 10**5
         process = faults.command_line(data, out, "--count", many, "--workers", 2, "--batch-size", 4)
         if moment == "workers start":
-            faults.wait_for(lambda: len(faults.in_group(process.pid)) > 2, "the server that starts them")
-            time.sleep(1)  # it imports torch, which takes longer
+            faults.wait_for((out / "samples.jsonl").exists, "the list")
         else:
             faults.wait_for(lambda: whole_lines(out) > 9, "samples")
         for _ in range(times):  # a terminal tells everyone; a batch system tells the one that it started
@@ -386,6 +385,18 @@ class TestSignals:
         assert command[0] == "softcp"
         assert f"{whole + 5} of {whole + 5} samples" in softcp(*command[1:]).out
         assert whole_samples(out) == whole + 5
+
+    @pytest.mark.slow
+    def test_before_anything_is_there(self, data, tmp_path):
+        process = faults.command_line(data, tmp_path / "out", "--count", COUNT, "--workers", 2)
+        faults.wait_for(lambda: len(faults.in_group(process.pid)) > 2, "the server that starts workers")
+        time.sleep(0.5)  # it imports torch, as this process does, which takes longer
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.communicate(timeout=faults.PATIENCE)
+        assert process.returncode == 128 + signal.SIGINT, said
+        assert said == ("", "")
+        faults.wait_for(lambda: not faults.in_group(process.pid), "the end of all that it started")
+        assert not (tmp_path / "out").exists()
 
 
 def softcp_stopped_after(number, out, monkeypatch, which):
