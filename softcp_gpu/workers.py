@@ -30,22 +30,29 @@ def get_ready() -> None:
     if worker_context().get_start_method() == "forkserver":
         from multiprocessing import forkserver  # which not every system has
 
-        with uninterrupted():
+        with starting():
             forkserver.ensure_running()
 
 
 @contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Signals are handled after it: imports that are left in the middle fail, and a pool forgets a worker.
+def starting() -> Iterator[None]:
+    """Processes that are started in it never see Ctrl-C, also while they get ready: who runs them decides.
 
-    Processes that are started in it never see Ctrl-C, also while they get ready: who runs them decides.
+    Signals are handled after it: a pool that is left in the middle of a start forgets the worker.
     """
+    resource_tracker.ensure_running()  # by itself it would let signals through again
+    with uninterrupted():
+        yield
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Signals are handled after it, as imports that are left in the middle fail in ways of their own."""
     late: list[int] = []
     handlers = {}
     if threading.current_thread() is threading.main_thread():
         known = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not None]
         handlers = {number: signal.signal(number, lambda number, frame: late.append(number)) for number in known}
-    resource_tracker.ensure_running()  # it lets signals through again
     blocked = {signal.SIGINT} if hasattr(signal, "pthread_sigmask") else set()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked) if blocked else set()
     try:

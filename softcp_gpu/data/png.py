@@ -41,7 +41,7 @@ def write_png(path: Path, values: np.ndarray) -> None:
 def _filtered(rows: np.ndarray, pixel: int) -> np.ndarray:
     """Each row after its filter's number, as differences; of two filters the one whose differences are smaller.
 
-    A filter for each row would take three times as long, and make photographs smaller by 1 to 3 %.
+    One for all rows: one for each would take three times as long, and make files smaller by a few percent at the most.
 
     Args:
         rows: (H, bytes) uint8.

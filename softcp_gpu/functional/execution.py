@@ -71,7 +71,7 @@ def keep_what_is_freed() -> None:
     """From now on the C library keeps memory that is freed, as the next call needs as much again.
 
     glibc returns to the system what lies free beyond twice the largest block that was freed so far, of those up to
-    32 MiB. Fresh pages cost 5 to 15 % of the time of a call on few or small images, and this a microsecond.
+    32 MiB. Of few or small images, what is done in fresh pages may take no longer than getting them.
     """
     np.empty(_KEPT, np.uint8)  # freed at once, and never touched
 

@@ -10,7 +10,7 @@ from softcp_gpu.functional import execution
 from softcp_gpu.functional.blend import SOFTENED
 from softcp_gpu.functional.inputs import Inputs
 from softcp_gpu.functional.intensity import OBJECT_NOISE
-from softcp_gpu.functional.lesion import lesion_of, most_of, widest_window
+from softcp_gpu.functional.lesion import labels_of, lesion_of, most_of, widest_window
 from softcp_gpu.kernels import paste_inputs, paste_operators, soft_operators
 from softcp_gpu.types import PasteConfig, PasteParams, PlacementRecord, SoftCPOutput
 
@@ -48,7 +48,7 @@ def paste(
     others, labels = x.mask, x.source_mask
     if config.lesion_labels is not None:
         others = lesion_of(x.mask, config.lesion_labels)
-        labels = torch.where(lesion_of(labels, config.lesion_labels), labels, 0)
+        labels = labels_of(labels, lesion_of(labels, config.lesion_labels))
     rows, limits = x.source_rows, x.physical.source_range
     rows = torch.arange(len(x.image), device=x.image.device) if rows is None else rows
     limits = None if limits is None else limits.to(work).contiguous()

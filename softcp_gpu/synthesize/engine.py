@@ -23,7 +23,7 @@ import torch
 from softcp_gpu.data import DataError, run_folder
 from softcp_gpu.functional.execution import keep_what_is_freed
 from softcp_gpu.synthesize.job import Job
-from softcp_gpu.workers import uninterrupted, worker_context
+from softcp_gpu.workers import starting, worker_context
 
 Record = dict[str, Any]
 AHEAD = 4  # batches in hand per worker: what is slow now and then leaves the others something to do
@@ -161,7 +161,7 @@ class _Crew:
 
     def make(self, numbers: range) -> Future[list[Record]]:
         """Has a batch made."""
-        with uninterrupted():
+        with starting():
             try:
                 return self._pool.submit(_make, numbers)
             except OSError:
@@ -174,7 +174,8 @@ class _Crew:
         Before Python 3.12 a pool takes no lock while it ends after that. What is given to it at that moment may then
         fail for pipes that are closed, or be forgotten and never end.
         """
-        self._pool.submit(int)
+        with starting():
+            self._pool.submit(int)
 
     def stop(self) -> None:
         """Ends the workers, also in the middle of a sample, which is then as if it had not been begun."""
