@@ -96,7 +96,7 @@ def synthesize_command(
     """Make a synthetic set from a folder of images or volumes and their masks."""
     with uninterrupted():
         if workers != 1 and engine == ENGINES[0] and not dry_run:
-            get_ready()
+            get_ready()  # before torch is imported here, while `synthesize` itself can do it only after
         from softcp_gpu.synthesize import synthesize
         from softcp_gpu.synthesize.inputs import read_config
 

@@ -23,6 +23,9 @@ LARGE_FRAME = 1 << 22  # pixels: a frame of 2048 x 2048, or 160 x 160 x 160
 
 _MUCH = 1 << 22  # bytes
 _KEPT = 31 << 20  # bytes
+Rows = Callable[[Tensor], Tensor]
+"""Picks the same samples of any (B, ...) tensor."""
+
 _LARGE: ContextVar[bool] = ContextVar("large frames are being worked on", default=False)
 
 
@@ -123,7 +126,7 @@ def without_autocast(image: Tensor) -> torch.autocast:
 def where_active(
     active: Tensor | list[bool],
     x: Tensor,
-    fn: Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor],
+    fn: Callable[[Tensor, Rows], Tensor],
     *,
     over: bool = False,
 ) -> Tensor:
@@ -178,5 +181,5 @@ def asks_for_gradients(*tensors: Tensor) -> bool:
     return torch.is_grad_enabled() and any(x.requires_grad for x in tensors)
 
 
-def _row(i: int) -> Callable[[Tensor], Tensor]:
+def _row(i: int) -> Rows:
     return lambda t: t[i : i + 1]

@@ -6,7 +6,7 @@ The range of an image is that between the least and the largest value of each of
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from softcp_gpu.functional.counter_rng import normal_field
-from softcp_gpu.functional.execution import asks_for_gradients, is_array, may_read_values, where_active
+from softcp_gpu.functional.execution import Rows, asks_for_gradients, is_array, may_read_values, where_active
 from softcp_gpu.types import IntensityParams
 
 # Streams of each sample's seed that noise fields are read from; sampling.py keeps its draws below.
@@ -179,9 +179,6 @@ def apply_intensity(
         image = where_active(adds, image, noise)
         image = where_active(blurs, image, partial(blur_rows, blur, radius))
     return image
-
-
-Rows = Callable[[Tensor], Tensor]
 
 
 def _gamma_rows(gammas: Tensor, low: Tensor, high: Tensor, x: Tensor, rows: Rows) -> Tensor:

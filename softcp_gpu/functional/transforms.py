@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from softcp_gpu.functional import fused_image, lines
-from softcp_gpu.functional.execution import asks_for_gradients, may_read_values, where_active, work_dtype
+from softcp_gpu.functional.execution import Rows, asks_for_gradients, may_read_values, where_active, work_dtype
 from softcp_gpu.functional.geometry import about, compose, crop_lines, crop_matrix, rigid_matrix, scaling, warp
-from softcp_gpu.functional.intensity import Rows, apply_intensity, is_active, value_range
+from softcp_gpu.functional.intensity import apply_intensity, is_active, value_range
 from softcp_gpu.functional.windows import bounding_box
 from softcp_gpu.types import ImageParams, IntensityParams, ObjectParams, RigidParams, map_params
 
@@ -57,7 +57,7 @@ def range_in_use(whole: Tensor, params: IntensityParams, source_rows: Tensor | N
     needs_range = ((params.gamma != 1) | (params.noise_sigma > 0)).any(1)
     blank = whole.new_zeros((len(needs_range), 2, whole.shape[1], *(1,) * (whole.ndim - 2)))
 
-    def bounds_of(x: Tensor, rows: Callable[[Tensor], Tensor]) -> Tensor:
+    def bounds_of(x: Tensor, rows: Rows) -> Tensor:
         if source_rows is None:
             return torch.stack(value_range(rows(whole)), 1)
         row = int(rows(source_rows))
@@ -93,16 +93,19 @@ def _crops(
     """What crops and resizes the samples of `x` that `rows` picks, without `fused_image`."""
     active, shape = (params.crop_size != 1).any(1), tuple(x.shape[2:])
     matrix = crop_matrix(params.crop_size.double(), params.crop_start.double(), shape)
-    if not may_read_values(x) or asks_for_gradients(matrix):
-        return lambda t, rows, over: where_active(
-            rows(active), t, lambda one, row: warp(one, row(rows(matrix)), mode), over=over
-        )
-    # Of all samples together, so that what calling an operation costs is shared.
-    along = crop_lines(x, matrix, work_dtype(x) if mode == "linear" else None)
+    along: list[Tensor] = []
+    by_lines = may_read_values(x) and not asks_for_gradients(matrix)
+    if by_lines:  # of all samples together, so that what calling an operation costs is shared
+        along = crop_lines(x, matrix, work_dtype(x) if mode == "linear" else None)
     sample = lines.sample_linear if mode == "linear" else lines.sample_nearest
-    return lambda t, rows, over: where_active(
-        rows(active), t, lambda one, row: sample(one, [row(rows(line)) for line in along]), over=over
-    )
+
+    def crop(t: Tensor, rows: Rows) -> Tensor:
+        return sample(t, [rows(line) for line in along]) if by_lines else warp(t, rows(matrix), mode)
+
+    def crops(t: Tensor, rows: Rows, over: bool) -> Tensor:
+        return where_active(rows(active), t, lambda one, row: crop(one, lambda x: row(rows(x))), over=over)
+
+    return crops
 
 
 def transform_image(

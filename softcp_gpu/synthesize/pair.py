@@ -104,7 +104,8 @@ def _paste(fitted: Sequence[_Fitted], make: Augmentation, device: torch.device) 
     params = aug.draw(seeds, background.image.shape[:-1], own_source=True)
     spacing = background.grid and background.grid.spacing_mm
     out = map_params(aug.augment(**given, spacing=spacing, params=params), Tensor.cpu)
-    count = len(fitted)  # as each would be alone
+    count = len(fitted)
+    # As each would be alone.
     out = out._replace(params=out.params._replace(source_index=out.params.source_index - torch.arange(count)))
     records = zip(manifest.plain(out.placement, count), manifest.plain(out.params, count), strict=True)
     for (parents, source, *_), alone, (placement, drawn) in zip(fitted, _rows(out), records, strict=True):
