@@ -11,7 +11,7 @@ import triton.language as tl
 
 from softcp_gpu.kernels.jit_words import within_line
 
-MOST_STEPS = tl.constexpr(32)
+UNROLLED = tl.constexpr(4)  # steps whose lines are read while others are spread
 
 
 @triton.jit
@@ -28,12 +28,6 @@ def _word(lesion, k0, k1, w, there, OUTSIDE: tl.constexpr):
     inside = there & (k0 + z >= 0) & (k0 + z < s0) & (k1 + y >= 0) & (k1 + y < s1)
     visible = tl.where(inside, within_line(x + 32 * w, s2), 0)
     return (~word & visible) if OUTSIDE else (word & visible)
-
-
-@triton.jit
-def packed_at(lesion, k0, k1, w, there):
-    """Words of the lesion as far as they lie in the frame."""
-    return _word(lesion, k0, k1, w, there, False)
 
 
 @triton.jit
@@ -66,10 +60,10 @@ def joined(left, right, lesion, k0, k1, w, there, step, OUTSIDE: tl.constexpr, C
 
 
 @triton.jit
-def _spread(left, right, step):
-    """A word whose pixels reach `step` pixels to both sides."""
+def _spread(left, right, step, STAGES: tl.constexpr):
+    """A word whose pixels reach `step` pixels to both sides, less than 2 ** STAGES."""
     done = step * 0
-    for _ in tl.static_range(6):
+    for _ in tl.static_range(STAGES):
         shift = tl.minimum(done + 1, step - done)
         left, right = left | (left << shift.to(tl.int64)), right | (right >> shift.to(tl.int64))
         done += shift
@@ -86,22 +80,25 @@ def _spread_by_one(left, right):
 
 
 @triton.jit
-def grown(left, right, lesion, k0, k1, w, there, step, OUTSIDE: tl.constexpr, CROSS: tl.constexpr, AXES: tl.constexpr):
+def grown(
+    left, right, lesion, k0, k1, w, there, step,
+    OUTSIDE: tl.constexpr, CROSS: tl.constexpr, STAGES: tl.constexpr, AXES: tl.constexpr,
+):  # fmt: skip
     """The set after one step more, and what the next step goes on from."""
     if CROSS:
         left, right = _spread_by_one(left, right)
     left, right = joined(left, right, lesion, k0, k1, w, there, step, OUTSIDE, CROSS, AXES)
-    return left, right, right.to(tl.int32) if CROSS else _spread(left, right, step)
+    return left, right, right.to(tl.int32) if CROSS else _spread(left, right, step, STAGES)
 
 
 @triton.jit
-def levels(lesion, k0, k1, w, there, steps, CROSS: tl.constexpr, AXES: tl.constexpr):
+def levels(lesion, k0, k1, w, there, steps, CROSS: tl.constexpr, STAGES: tl.constexpr, AXES: tl.constexpr):
     """How many of the sets after 0, 1, ..., `steps` steps hold each pixel, as six words of binary digits."""
     left, right = _line(lesion, k0, k1, w, there, False)
     digit = right.to(tl.int32)
     a, b, c, d, e, f = digit, digit * 0, digit * 0, digit * 0, digit * 0, digit * 0
-    for i in range(1, steps + 1):
-        left, right, more = grown(left, right, lesion, k0, k1, w, there, i + steps * 0, False, CROSS, AXES)
+    for i in tl.range(1, steps + 1, loop_unroll_factor=UNROLLED):
+        left, right, more = grown(left, right, lesion, k0, k1, w, there, i + steps * 0, False, CROSS, STAGES, AXES)
         carry = a & more
         a = a ^ more
         b, carry = b ^ carry, b & carry
@@ -139,7 +136,7 @@ def erode_pass(
     cores,  # (B, erode_max + 1, w0, w1, per_line) int32, out: after 0, 1, 2, ... steps
     possible,  # (B,) int32, zeros, out: how many steps leave a core
     w0, w1, per_line, s0, s1, s2, erode_max,
-    FRAMED: tl.constexpr, CROSS: tl.constexpr, AXES: tl.constexpr, BLOCK: tl.constexpr,
+    FRAMED: tl.constexpr, CROSS: tl.constexpr, STAGES: tl.constexpr, AXES: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Lesions after each step of erosion; only words of their boxes are written."""
     sample = tl.program_id(1).to(tl.int64)
@@ -156,7 +153,7 @@ def erode_pass(
         out = cores + sample * (erode_max + 1) * size + (k0 * w1 + k1) * per_line + w
         tl.store(out, here, mask=there)
         for i in range(1, erode_max + 1):
-            left, right, gone = grown(left, right, lesion, k0, k1, w, there, i + n2 * 0, True, CROSS, AXES)
+            left, right, gone = grown(left, right, lesion, k0, k1, w, there, i + n2 * 0, True, CROSS, STAGES, AXES)
             core = here & ~gone
             tl.store(out + i * size, core, mask=there)
             if tl.max((core != 0).to(tl.int32), axis=0) > 0:

@@ -7,19 +7,34 @@ import triton
 import triton.language as tl
 
 from softcp_gpu.kernels.jit_lesion import warped_label
-from softcp_gpu.kernels.jit_words import along_axes
+from softcp_gpu.kernels.jit_words import along_axes, ones
 
 
 @triton.jit
-def packed(flags, words, box, sample, s0, s1, s2, per_line, BLOCK: tl.constexpr):
-    """Packs a program's share of a sample, and widens the sample's box to what is on; as jit_lesion.box_pass."""
+def _before_first(word):
+    """How many bits are 0 before the first 1."""
+    return ones((word & -word) - 1)
+
+
+@triton.jit
+def _to_last(word):
+    """How many bits there are up to the last 1."""
+    for shift in tl.static_range(5):
+        word = word | (word >> (1 << shift))
+    return ones(word)
+
+
+@triton.jit
+def packed(flags, words, box, sample, first, step, s0, s1, s2, per_line, BLOCK: tl.constexpr):
+    """Packs every `step`-th block from the first, and widens the sample's box to what is on; as jit_lesion.box_pass."""
     bit, total = tl.arange(0, 32)[None, :], s0 * s1 * per_line
     end0, end1 = tl.zeros([BLOCK], tl.int32), tl.zeros([BLOCK], tl.int32)
     back0, back1, count = tl.zeros([BLOCK], tl.int32), tl.zeros([BLOCK], tl.int32), tl.zeros([BLOCK], tl.int32)
-    end2, back2 = tl.zeros([BLOCK, 32], tl.int32), tl.zeros([BLOCK, 32], tl.int32)
-    for begin in range(tl.program_id(0) * BLOCK, total, tl.num_programs(0) * BLOCK):
+    end2, back2 = tl.zeros([BLOCK], tl.int32), tl.zeros([BLOCK], tl.int32)
+    for begin in range(first * BLOCK, total, step * BLOCK):
         at = begin + tl.arange(0, BLOCK)
-        there, line, pixel = at < total, at // per_line, (at % per_line)[:, None] * 32 + bit
+        there, line, across = at < total, at // per_line, (at % per_line) * 32
+        pixel = across[:, None] + bit
         inside = there[:, None] & (pixel < s2)
         on = tl.load(flags + sample * s0 * s1 * s2 + line[:, None] * s2 + pixel, mask=inside, other=0) != 0
         word = tl.sum(on.to(tl.int32) << bit, axis=1)
@@ -27,17 +42,18 @@ def packed(flags, words, box, sample, s0, s1, s2, per_line, BLOCK: tl.constexpr)
         k0, k1, some = line // s1, line % s1, word != 0
         end0, back0 = tl.maximum(end0, tl.where(some, k0 + 1, 0)), tl.maximum(back0, tl.where(some, s0 - k0, 0))
         end1, back1 = tl.maximum(end1, tl.where(some, k1 + 1, 0)), tl.maximum(back1, tl.where(some, s1 - k1, 0))
-        end2, back2 = tl.maximum(end2, tl.where(on, pixel + 1, 0)), tl.maximum(back2, tl.where(on, s2 - pixel, 0))
-        count += tl.sum(on.to(tl.int32), axis=1)
+        end2 = tl.maximum(end2, tl.where(some, across + _to_last(word), 0))
+        back2 = tl.maximum(back2, tl.where(some, s2 - across - _before_first(word), 0))
+        count += ones(word)
     number = tl.sum(count, axis=0)
     if number > 0:
         own = box + sample * 7
         tl.atomic_max(own, tl.max(end0, axis=0))
         tl.atomic_max(own + 1, tl.max(end1, axis=0))
-        tl.atomic_max(own + 2, tl.max(tl.max(end2, axis=1), axis=0))
+        tl.atomic_max(own + 2, tl.max(end2, axis=0))
         tl.atomic_max(own + 3, tl.max(back0, axis=0))
         tl.atomic_max(own + 4, tl.max(back1, axis=0))
-        tl.atomic_max(own + 5, tl.max(tl.max(back2, axis=1), axis=0))
+        tl.atomic_max(own + 5, tl.max(back2, axis=0))
         tl.atomic_add(own + 6, number)
 
 
@@ -53,11 +69,15 @@ def masks_pass(
     WITH_REGION: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Masks as words, and the boxes around what is on."""
-    sample = tl.program_id(1).to(tl.int64)
-    packed(others, other_words, other_box, sample, s0, s1, s2, per_line, BLOCK)
+    """Masks as words, and the boxes around what is on; of two masks each is done by every second program."""
+    sample, first, step = tl.program_id(1).to(tl.int64), tl.program_id(0), tl.num_programs(0)
     if WITH_REGION:
-        packed(region, region_words, region_box, sample, s0, s1, s2, per_line, BLOCK)
+        if first % 2 == 1:
+            packed(region, region_words, region_box, sample, first // 2, step // 2, s0, s1, s2, per_line, BLOCK)
+        else:
+            packed(others, other_words, other_box, sample, first // 2, step // 2, s0, s1, s2, per_line, BLOCK)
+    else:
+        packed(others, other_words, other_box, sample, first, step, s0, s1, s2, per_line, BLOCK)
 
 
 @triton.jit

@@ -101,7 +101,7 @@ def plan_pass(
     extent, area, home, first, span, candidates, counts, legal,  # as jit_places has them
     rank_u,
     affine,  # (B, AXES, AXES + 1) float64: pixel of the frame to pixel of the source, of the lesion at home
-    ranges,  # (B, channels, blocks, 2): least and largest values
+    ranges,  # (B, channels, blocks, 2): least and largest values; if OF_SOURCES, (N, channels, blocks, 2)
     alpha, k_dilate,  # (B,)
     box,  # (B, 7) int32, out: around what is pasted, as jit_lesion.box_pass
     state,  # (B, 5) int32, out: status; visible, in the region, on other lesions; area
@@ -116,11 +116,13 @@ def plan_pass(
     REGION_SHARE: tl.constexpr, OTHERS_SHARE: tl.constexpr, VISIBLE_SHARE: tl.constexpr,
     GEOMETRIC: tl.constexpr,
     AXES: tl.constexpr, PLACES: tl.constexpr, RANKED: tl.constexpr, COUNTED: tl.constexpr,
-    RANGED: tl.constexpr, LEVELS: tl.constexpr,
+    OF_SOURCES: tl.constexpr, RANGED: tl.constexpr, LEVELS: tl.constexpr,
 ):  # fmt: skip
     """Where each lesion goes, whether it may, and the numbers of the passes over its pixels."""
     sample = tl.program_id(1).to(tl.int64)
-    row = sample * AXES
+    row, ranged = sample * AXES, sample
+    if OF_SOURCES:
+        ranged = tl.load(rows + sample)
     z, y, x = drawn_place(counts, candidates, legal, first, span, rank_u, sample, most, AXES, PLACES, RANKED)
     visible, in_region, on_others = count_at(
         lesion, region, others, extent, sample, z, y, x, w0, w1, words, d0, d1, d2, per_line, WITH_REGION, AXES, COUNTED
@@ -165,6 +167,6 @@ def plan_pass(
         for i in tl.static_range(AXES):
             tl.store(out + i, (tl.load(line + i) / half).to(dtype))
         tl.store(out + AXES, ((tl.load(line + AXES) - moved) / half + (0.5 / half - 1)).to(dtype))
-    _limits(limits + sample * channels * 2, ranges + sample * channels * blocks * 2, channels, blocks, dtype, RANGED)
+    _limits(limits + sample * channels * 2, ranges + ranged * channels * blocks * 2, channels, blocks, dtype, RANGED)
     levels = table + sample * (k_max + 2)
     weights(levels, tl.load(alpha + sample), tl.load(k_dilate + sample), k_max, GEOMETRIC, LEVELS)

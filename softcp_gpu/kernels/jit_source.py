@@ -10,11 +10,38 @@ from softcp_gpu.kernels.jit_words import lies_at
 
 
 @triton.jit
-def copy_pass(image, out, addresses, count, BY_ADDRESS: tl.constexpr, BLOCK: tl.constexpr):
-    """A copy of numbers in a row."""
-    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    value = tl.load(lies_at(image, addresses, 0, BY_ADDRESS) + at, mask=at < count, other=0)
-    tl.store(lies_at(out, addresses, 2, BY_ADDRESS) + at, value, mask=at < count)
+def copy_pass(
+    image,  # (B * channels, pixels)
+    out,  # likewise
+    ranges,  # (B * channels, blocks, 2), out: as ranges_pass, if RANGES
+    addresses,  # (3,) int64, if BY_ADDRESS: of image, source and result
+    pixels, blocks,
+    RANGES: tl.constexpr, BY_ADDRESS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """A copy of the images, whose ranges are found on the way."""
+    row = tl.program_id(1).to(tl.int64)
+    dtype: tl.constexpr = ranges.dtype.element_ty
+    image, out = lies_at(image, addresses, 0, BY_ADDRESS), lies_at(out, addresses, 2, BY_ADDRESS)
+    low, high = tl.full([BLOCK], float("inf"), dtype), tl.full([BLOCK], -float("inf"), dtype)
+    for begin in range(tl.program_id(0) * BLOCK, pixels, blocks * BLOCK):
+        at = begin + tl.arange(0, BLOCK)
+        value = tl.load(image + row * pixels + at, mask=at < pixels, other=0)
+        tl.store(out + row * pixels + at, value, mask=at < pixels)
+        if RANGES:
+            low = tl.minimum(low, tl.where(at < pixels, value.to(dtype), float("inf")))
+            high = tl.maximum(high, tl.where(at < pixels, value.to(dtype), -float("inf")))
+    if RANGES:
+        found = ranges + (row * blocks + tl.program_id(0)) * 2
+        tl.store(found, tl.min(low, axis=0))
+        tl.store(found + 1, tl.max(high, axis=0))
+
+
+@triton.jit
+def zeros_pass(out, count, BLOCK: tl.constexpr):
+    """Nothing, everywhere."""
+    for begin in range(tl.program_id(0).to(tl.int64) * BLOCK, count, tl.num_programs(0) * BLOCK):
+        at = begin + tl.arange(0, BLOCK)
+        tl.store(out + at, tl.zeros([BLOCK], out.dtype.element_ty), mask=at < count)
 
 
 @triton.jit
@@ -93,26 +120,25 @@ def tile_source_pass(
     BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Resampled, and both slots, but for what comes after a first one that blurs."""
-    sample = tl.program_id(1).to(tl.int64)
+    row = tl.program_id(1).to(tl.int64)
+    sample, channel = row // channels, row % channels
     first, second = _blurs(blur, sample)
     wide = margin + tl.where(first | second, room, 0)
     a0, a1, a2, n0, n1, n2 = tile_of(box, sample, wide, s0, s1, s2)
     dtype: tl.constexpr = out.dtype.element_ty
     source = lies_at(source, addresses, 1, BY_ADDRESS)
-    matrix, row = sampling + sample * AXES * (AXES + 1), tl.load(rows + sample)
+    matrix = sampling + sample * AXES * (AXES + 1)
+    base = source + (tl.load(rows + sample) * channels + channel) * d0 * d1 * d2
     for begin in range(tl.program_id(0) * BLOCK, n0 * n1 * n2, tl.num_programs(0) * BLOCK):
         t = begin + tl.arange(0, BLOCK)
         k0, k1, k2, inside = a0 + t // (n1 * n2), a1 + (t // n2) % n1, a2 + t % n2, t < n0 * n1 * n2
         at = (k0 * s1 + k1) * s2 + k2
         z, zz, wz, y, yy, wy, x, xx, wx = corners(matrix, k0, k1, k2, d0, d1, d2, dtype, AXES)
-        for channel in range(channels):
-            base = source + (row * channels + channel) * d0 * d1 * d2
-            here = (sample * channels + channel) * s0 * s1 * s2 + at
-            value = interpolated(base, inside, z, zz, wz, y, yy, wy, x, xx, wx, AXES).to(dtype)
-            value = _pointwise(value, limits, gamma, sigma, at, seed, stream, sample, channel, channels, 0)
-            if not first:
-                value = _pointwise(value, limits, gamma, sigma, at, seed, stream, sample, channel, channels, 1)
-            tl.store(out + here, value, mask=inside)
+        value = interpolated(base, inside, z, zz, wz, y, yy, wy, x, xx, wx, AXES).to(dtype)
+        value = _pointwise(value, limits, gamma, sigma, at, seed, stream, sample, channel, channels, 0)
+        if not first:
+            value = _pointwise(value, limits, gamma, sigma, at, seed, stream, sample, channel, channels, 1)
+        tl.store(out + row * s0 * s1 * s2 + at, value, mask=inside)
 
 
 @triton.jit

@@ -1,12 +1,12 @@
 """Triton: rings, weights and blend in the tile around each pasted lesion; the frame beyond it is not touched.
 
-Programs share a tile: each takes one block of its pixels, or words, after the other.
+Programs share a tile: each takes one block of its words, or pixels, after the other.
 """
 
 import triton
 import triton.language as tl
 
-from softcp_gpu.kernels.jit_grow import lesion_of, levels, numbers_of, packed_at, taken_steps
+from softcp_gpu.kernels.jit_grow import lesion_of, levels, numbers_of, taken_steps
 from softcp_gpu.kernels.jit_lesion import warped_label
 from softcp_gpu.kernels.jit_plan import LESION_TOO_SMALL, PASTED
 from softcp_gpu.kernels.jit_words import along_axes, lies_at
@@ -28,8 +28,45 @@ def tile_of(box, sample, margin, s0, s1, s2):
 
 
 @triton.jit
-def tile_paste_pass(
-    cores,  # (B, planes, w0, w1, per_line) int32: lesions after each step of erosion, from their boxes' first pixel on
+def rings_pass(
+    cores,  # (B, planes, w0, w1, per_line) int32: lesions after each step of erosion, as jit_grow.erode_pass
+    box,  # (B, 7) int32, as jit_lesion.box_pass
+    k_erode,  # (B,) int64
+    possible,  # (B,) int32: how many steps leave a core, if ERODES
+    table,  # (B, k_max + 2): S of each level
+    soft,  # (B, pixels), zeros, out
+    planes, w0, w1, per_line, s0, s1, s2, k_max,
+    ERODES: tl.constexpr, CROSS: tl.constexpr,
+    SKIPS: tl.constexpr,  # a lesion that cannot be eroded by all steps is left out
+    FRAMED: tl.constexpr,  # words begin at the frame's first pixel, not at the box's
+    STAGES: tl.constexpr, AXES: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Rings, and S from the table."""
+    sample = tl.program_id(1).to(tl.int64)
+    taken = taken_steps(k_erode, possible, sample, ERODES)
+    first = (sample * planes + taken) * w0 * w1 * per_line
+    core, a, n = lesion_of(cores, first, box, sample, k_max, w1, per_line, s0, s1, s2, FRAMED)
+    a0, a1, a2 = a
+    n0, n1, n2 = n
+    _, _, _, _, _, place, _ = core
+    z, y, x = place
+    bit, total = tl.arange(0, 32)[None, :], n0 * n1 * n2
+    if SKIPS:
+        total = tl.where(taken == tl.load(k_erode + sample), total, 0)
+    for begin in range(tl.program_id(0) * BLOCK, total, tl.num_programs(0) * BLOCK):
+        t = begin + tl.arange(0, BLOCK)
+        there = t < total
+        k0, k1, w = a0 + t // (n1 * n2), a1 + (t // n2) % n1, a2 + t % n2
+        number = numbers_of(levels(core, k0, k1, w, there, k_max + n2 * 0, CROSS, STAGES, AXES))
+        k2 = x + w[:, None] * 32 + bit
+        at = ((z + k0[:, None]) * s1 + y + k1[:, None]) * s2 + k2
+        shown = there[:, None] & (k2 >= 0) & (k2 < s2) & (number > 0)
+        weight = tl.load(table + sample * (k_max + 2) + number, mask=shown, other=0)
+        tl.store(soft + sample * s0 * s1 * s2 + at, weight, mask=shown)
+
+
+@triton.jit
+def tile_blend_pass(
     box,  # (B, 7) int32, of jit_plan
     k_erode,  # (B,) int64
     possible,  # (B,) int32: how many steps leave a core, if ERODES
@@ -38,67 +75,56 @@ def tile_paste_pass(
     affine,  # (B, AXES, AXES + 1) float64: pixel of the frame to pixel of the source, of the lesion at home
     labels,  # (N, d0, d1, d2): of the sources
     rows,  # (B,) int64: which of them each sample takes
-    table,  # (B, k_max + 2): S of each level
+    soft,  # (B, pixels)
     source,  # (B, channels, pixels): where S is 0 it may hold anything
     image,  # (B, channels, pixels): pasted into, in place; mask (B, pixels) likewise
     mask,
-    soft,  # (B, pixels), zeros, out
     record,  # (B, AXES + 6) int64, out: offset, area, visible, in the region, on other lesions, erosion steps; status
     addresses,  # (3,) int64, if BY_ADDRESS: the image lies at the last one
-    planes, w0, w1, per_line, s0, s1, s2, d0, d1, d2, channels, k_max,
-    ERODES: tl.constexpr, CROSS: tl.constexpr,
+    margin, s0, s1, s2, d0, d1, d2, channels,
+    ERODES: tl.constexpr,
     SKIPS: tl.constexpr,  # a lesion that cannot be eroded by all steps is not pasted
     BY_ADDRESS: tl.constexpr, AXES: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Rings, S from the table, S * source + (1 - S) * image, the union of the labels, and the record."""
-    sample = tl.program_id(1).to(tl.int64)
+    """S * source + (1 - S) * image; and once for all channels the union of the labels, and the record."""
+    row = tl.program_id(1).to(tl.int64)
+    sample, leads = row // channels, row % channels == 0
     taken = taken_steps(k_erode, possible, sample, ERODES)
-    size, status = w0 * w1 * per_line, tl.load(state + sample * STATE)
-    first = sample * planes * size
-    lesion, a, n = lesion_of(cores, first, box, sample, k_max, w1, per_line, s0, s1, s2, False)
-    core, a, n = lesion_of(cores, first + taken * size, box, sample, k_max, w1, per_line, s0, s1, s2, False)
-    a0, a1, a2 = a
-    n0, n1, n2 = n
-    _, _, _, _, _, place, _ = lesion
-    z, y, x = place
+    status, own = tl.load(state + sample * STATE), box + sample * 7
+    z, y, x = s0 - tl.load(own + 3), s1 - tl.load(own + 4), s2 - tl.load(own + 5)
     g0, g1, g2 = along_axes(home + sample * AXES, 0, AXES)
     if SKIPS:
         gone = (status == PASTED) & (taken != tl.load(k_erode + sample))
         status = tl.where(gone, LESION_TOO_SMALL, status)
     pasted = (status == PASTED).to(tl.int32)
-    if tl.program_id(0) == 0:
-        row, own = record + sample * (AXES + 6), state + sample * STATE
+    if leads & (tl.program_id(0) == 0):
+        line, found = record + sample * (AXES + 6), state + sample * STATE
         if AXES == 3:
-            tl.store(row, ((z - g0) * pasted).to(tl.int64))
-        tl.store(row + AXES - 2, ((y - g1) * pasted).to(tl.int64))
-        tl.store(row + AXES - 1, ((x - g2) * pasted).to(tl.int64))
-        tl.store(row + AXES, (tl.load(own + 4) * pasted).to(tl.int64))
+            tl.store(line, ((z - g0) * pasted).to(tl.int64))
+        tl.store(line + AXES - 2, ((y - g1) * pasted).to(tl.int64))
+        tl.store(line + AXES - 1, ((x - g2) * pasted).to(tl.int64))
+        tl.store(line + AXES, (tl.load(found + 4) * pasted).to(tl.int64))
         for i in tl.static_range(3):
-            tl.store(row + AXES + 1 + i, (tl.load(own + 1 + i) * pasted).to(tl.int64))
-        tl.store(row + AXES + 4, (taken * pasted).to(tl.int64))
-        tl.store(row + AXES + 5, status.to(tl.int64))
-    pixels, bit, total = s0 * s1 * s2, tl.arange(0, 32)[None, :], n0 * n1 * n2 * pasted
+            tl.store(line + AXES + 1 + i, (tl.load(found + 1 + i) * pasted).to(tl.int64))
+        tl.store(line + AXES + 4, (taken * pasted).to(tl.int64))
+        tl.store(line + AXES + 5, status.to(tl.int64))
+    a0, a1, a2, n0, n1, n2 = tile_of(box, sample, margin, s0, s1, s2)
+    e0, e1, e2 = tl.load(own), tl.load(own + 1), tl.load(own + 2)
+    pixels, total = s0 * s1 * s2, n0 * n1 * n2 * pasted
     image = lies_at(image, addresses, 2, BY_ADDRESS)
     frame, matrix = labels + tl.load(rows + sample) * d0 * d1 * d2, affine + sample * AXES * (AXES + 1)
     for begin in range(tl.program_id(0) * BLOCK, total, tl.num_programs(0) * BLOCK):
         t = begin + tl.arange(0, BLOCK)
-        there = t < total
-        k0, k1, w = a0 + t // (n1 * n2), a1 + (t // n2) % n1, a2 + t % n2
-        number = numbers_of(levels(core, k0, k1, w, there, k_max + n2 * 0, CROSS, AXES))
-        k0, k1, k2 = k0[:, None], k1[:, None], w[:, None] * 32 + bit
-        inside = there[:, None] & (x + k2 >= 0) & (x + k2 < s2)
-        at = ((k0 + z) * s1 + k1 + y) * s2 + k2 + x
-        weight = tl.load(table + sample * (k_max + 2) + number, mask=inside & (number > 0), other=0)
-        shown = inside & (weight > 0)
-        tl.store(soft + sample * pixels + at, weight, mask=shown)
-        for channel in range(channels):
-            here = (sample * channels + channel) * pixels + at
-            new = tl.load(source + here, mask=shown, other=0)
-            old = tl.load(image + here, mask=shown, other=0)
-            mixed = new * weight + (1 - weight) * old.to(new.dtype)
-            tl.store(image + here, mixed.to(old.dtype), mask=shown)
-        # A label needs pixels: what no ring reaches is not pasted, so it is not labelled.
-        on = packed_at(lesion, t // (n1 * n2) + a0, (t // n2) % n1 + a1, w, there)
-        hard = shown & (((on[:, None] >> bit) & 1) != 0)
-        label = warped_label(frame, matrix, k0 + g0, k1 + g1, k2 + g2, hard, d0, d1, d2, AXES)
-        tl.store(mask + sample * pixels + at, label.to(mask.dtype.element_ty), mask=hard)
+        k0, k1, k2 = a0 + t // (n1 * n2), a1 + (t // n2) % n1, a2 + t % n2
+        at = (k0 * s1 + k1) * s2 + k2
+        weight = tl.load(soft + sample * pixels + at, mask=t < total, other=0)
+        shown = weight > 0
+        new = tl.load(source + row * pixels + at, mask=shown, other=0)
+        old = tl.load(image + row * pixels + at, mask=shown, other=0)
+        mixed = new * weight + (1 - weight) * old.to(new.dtype)
+        tl.store(image + row * pixels + at, mixed.to(old.dtype), mask=shown)
+        if leads:
+            # A label needs pixels: what no ring reaches is not pasted, so it is not labelled.
+            held = shown & (k0 >= z) & (k0 < e0) & (k1 >= y) & (k1 < e1) & (k2 >= x) & (k2 < e2)
+            label = warped_label(frame, matrix, k0 - z + g0, k1 - y + g1, k2 - x + g2, held, d0, d1, d2, AXES)
+            tl.store(mask + sample * pixels + at, label.to(mask.dtype.element_ty), mask=label != 0)

@@ -23,7 +23,7 @@ def pack_pass(flags, words, lines, length, per_line, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def _ones(word):
+def ones(word):
     """How many bits of each word are 1."""
     word = word - ((word >> 1) & 0x55555555)
     word = (word & 0x33333333) + ((word >> 2) & 0x33333333)
@@ -55,11 +55,11 @@ def count_shared(word, region, others, z, y, x, d0, d1, d2, per_line, WITH_REGIO
     """How many pixels of words that lie at (z, y, x) are visible, in the region, and on other lesions."""
     there = (z >= 0) & (z < d0) & (y >= 0) & (y < d1) & (word != 0)
     row = z * d1 + y
-    visible = tl.where(there, _ones(word & within_line(x, d2)), 0)
+    visible = tl.where(there, ones(word & within_line(x, d2)), 0)
     in_region = visible * 0
     if WITH_REGION:
-        in_region = _ones(word & _word(region, row, there, x, per_line))
-    return visible, in_region, _ones(word & _word(others, row, there, x, per_line))
+        in_region = ones(word & _word(region, row, there, x, per_line))
+    return visible, in_region, ones(word & _word(others, row, there, x, per_line))
 
 
 @triton.jit

@@ -9,7 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-PROGRAMS = 4096  # of a launch that follows lesions: some more than run at once on a large GPU
+# Of a launch that follows lesions: as many as run at once on a large GPU. More, and those that find nothing to do wait for
+# each other; of a program of one warp twice as many run.
+PROGRAMS, PROGRAMS_OF_A_WARP = 2048, 4096
+PROGRAMS_BESIDE = 512  # of what runs beside them: enough to keep the memory busy, and few enough to leave them room
 
 
 def grid_of(batch: int, pixels: int, block: int) -> tuple[int, int]:
@@ -17,10 +20,10 @@ def grid_of(batch: int, pixels: int, block: int) -> tuple[int, int]:
     return -(-pixels // block), batch
 
 
-def shared_grid(batch: int, pixels: int, block: int) -> tuple[int, int]:
+def shared_grid(batch: int, pixels: int, block: int, programs: int = PROGRAMS) -> tuple[int, int]:
     """As many programs as keep a GPU busy, or fewer; each does several blocks where there are more of them."""
     blocks, _ = grid_of(batch, pixels, block)
-    return min(blocks, max(PROGRAMS // max(batch, 1), 16)), batch
+    return min(blocks, max(programs // max(batch, 1), 16)), batch
 
 
 def three(lengths: Sequence[int]) -> tuple[int, ...]:
@@ -42,7 +45,11 @@ class Branch:
     def __init__(self, like: Tensor) -> None:
         captures = like.device.type == "cuda" and torch.cuda.is_current_stream_capturing()
         self._stream = torch.cuda.Stream(like.device) if captures else None
-        self.beside = captures
+
+    @property
+    def beside(self) -> bool:
+        """Whether it runs beside what is launched in between."""
+        return self._stream is not None
 
     def begin(self) -> AbstractContextManager[object]:
         """What is launched in this context comes after all that has been launched until now."""

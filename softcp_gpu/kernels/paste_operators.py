@@ -15,7 +15,7 @@ from torch import Tensor, library
 from softcp_gpu.kernels.launch import Branch
 from softcp_gpu.kernels.paste_inputs import Batch, Draws, Rules, work_dtype
 from softcp_gpu.kernels.paste_plan import find_ranges, new_ranges, plan_of
-from softcp_gpu.kernels.paste_tiles import blend, erode, filled_result, new_cores, source_tiles
+from softcp_gpu.kernels.paste_tiles import blend, copy_images, fill, grow, new_result, source_tiles
 
 
 def paste(batch: Batch, draws: Draws, rules: Rules, *, over: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -87,17 +87,26 @@ def _record_like(x: Batch) -> tuple[Tensor, Tensor]:
 def _run(x: Batch, draws: Draws, rules: Rules, *, over: bool) -> tuple[Tensor, ...]:
     ranged, filled = Branch(x.image), Branch(x.image)
     ranges = new_ranges(x) if x.source_range is None else x.source_range[:, :, None]
-    if x.source_range is None:
-        with ranged.begin():
+    own = x.source_image.data_ptr() == x.image.data_ptr() and x.source_image.shape == x.image.shape
+    at_once = filled.beside and own and x.source_range is None and not over
+    out = new_result(x, over=over) if filled.beside else None
+    with ranged.begin():
+        if at_once and out is not None:
+            copy_images(x, out.image, ranges)
+        elif x.source_range is None:
             find_ranges(x, draws, ranges)
-    out = filled_result(x, filled, over=over) if filled.beside else None
-    plan = plan_of(x, draws, rules, ranged, ranges)
-    cores = new_cores(rules, plan)
-    with filled.begin():
-        erode(x, rules, plan, cores)
+    if out is not None:
+        with filled.begin():
+            fill(x, out, copies=not over and not at_once)
+    plan = plan_of(x, draws, rules, ranged, ranges, of_sources=at_once)
+    if out is not None:
+        with filled.begin():
+            grow(x, draws, rules, plan, out.soft)
     source = source_tiles(x, draws, rules, plan)
     filled.join()
-    # In turn it comes late: by then some memory is free again.
-    out = out or filled_result(x, filled, over=over)
-    blend(x, draws, rules, plan, cores, source, out)
+    if out is None:  # in turn it comes late: by then some memory is free again
+        out = new_result(x, over=over)
+        fill(x, out, copies=not over)
+        grow(x, draws, rules, plan, out.soft)
+    blend(x, draws, rules, plan, source, out)
     return tuple(out)

@@ -9,13 +9,11 @@ import torch
 from torch import Tensor
 
 from softcp_gpu.kernels import place_operators as places
-from softcp_gpu.kernels.launch import Branch, as_numbers, grid_of, launch, shared_grid, three
+from softcp_gpu.kernels.launch import PROGRAMS_BESIDE, Branch, as_numbers, grid_of, launch, shared_grid, three
 from softcp_gpu.kernels.paste_inputs import Batch, Draws, Plan, Rules, address, pixels_of, work_dtype
 
-PACKED, MOVED = 32, 16  # words that a program does at a time
+PACKED, MOVED = 64, 16  # words that a program does at a time
 WARPED, RANGED = 256, 2048  # pixels likewise
-RANGES = 32  # programs for the range of a channel
-PACKING = 1024  # programs for the masks of a batch
 
 
 class _Known(NamedTuple):
@@ -49,13 +47,13 @@ class _Tried(NamedTuple):
     candidates: Tensor
 
 
-def plan_of(x: Batch, draws: Draws, rules: Rules, branch: Branch, ranges: Tensor) -> Plan:
+def plan_of(x: Batch, draws: Draws, rules: Rules, branch: Branch, ranges: Tensor, *, of_sources: bool) -> Plan:
     """Boxes, motions, places and weights.
 
     Args:
         x, draws, rules: of the call.
         branch: in which the ranges are found.
-        ranges: of `new_ranges`.
+        ranges: of `find_ranges`; if of_sources, of `paste_tiles.copy_images`.
     """
     from softcp_gpu.kernels import jit_plan
 
@@ -76,7 +74,7 @@ def plan_of(x: Batch, draws: Draws, rules: Rules, branch: Branch, ranges: Tensor
     drawn = (draws.rank_u, moved.affine, ranges, draws.alpha, draws.k_dilate)
     numbers = (legal.shape[1], *sizes, *three(x.labels.shape[2:]), channels, blocks, k_max)
     powers = (1 << (blocks - 1).bit_length(), 1 << (k_max + 1).bit_length())
-    how = (*_rule(x, rules), rules.geometric, n, candidates, places.RANKED, places.COUNTED, *powers)
+    how = (*_rule(x, rules), rules.geometric, n, candidates, places.RANKED, places.COUNTED, of_sources, *powers)
     out = (box, state, sampling, limits, table)
     launch(jit_plan.plan_pass, (1, batch), *given, *drawn, *out, *numbers, *how)
     return Plan(words, tried.home, moved.affine, *out, known.possible)
@@ -110,7 +108,8 @@ def _masks(x: Batch) -> _Known:
     region = others if x.region is None else as_numbers(x.region)
     other_words, region_words = _new(x, 2, batch, *frame[:2], per_line, dtype=torch.int32).unbind(0)
     given = (others, region, other_words, region_words, other_box, region_box, *frame, per_line)
-    grid = packing_grid(batch, frame[0] * frame[1] * per_line)
+    programs, _ = shared_grid(batch, frame[0] * frame[1] * per_line, PACKED)
+    grid = (programs * (1 if x.region is None else 2), batch)
     launch(jit_masks.masks_pass, grid, *given, x.region is not None, PACKED)
     if x.labels.data_ptr() == x.others.data_ptr() and x.labels.shape == x.others.shape:
         source_box = other_box
@@ -119,11 +118,6 @@ def _masks(x: Batch) -> _Known:
         grid = grid_of(sources, math.prod(size), WARPED)
         launch(jit_lesion.box_pass, grid, as_numbers(x.labels), source_box, *size, WARPED)
     return _Known(other_words, region_words, other_box, region_box, source_box, moved_box, numbers[-batch:])
-
-
-def packing_grid(batch: int, words: int) -> tuple[int, int]:
-    """Programs that pack a mask: few, since each has a box to note at its end."""
-    return min(-(-words // PACKED), max(PACKING // max(batch, 1), 1)), batch
 
 
 def _motion(x: Batch, draws: Draws, rules: Rules, known: _Known) -> _Moved:
@@ -192,13 +186,13 @@ def _legal(
 
 def new_ranges(x: Batch) -> Tensor:
     """Memory for the least and the largest value of each channel of each sample's source, in so many blocks."""
-    pixels = x.source_image.shape[2:].numel()
-    shape = (*x.image.shape[:2], min(RANGES, -(-pixels // RANGED)), 2)
-    return torch.empty(shape, dtype=work_dtype(x.image), device=x.image.device)
+    batch, channels = x.image.shape[:2]
+    blocks, _ = shared_grid(batch * channels, x.source_image.shape[2:].numel(), RANGED, PROGRAMS_BESIDE)
+    return torch.empty((batch, channels, blocks, 2), dtype=work_dtype(x.image), device=x.image.device)
 
 
 def find_ranges(x: Batch, draws: Draws, ranges: Tensor) -> None:
-    """Fills `new_ranges`."""
+    """Fills `new_ranges`, sample by sample."""
     from softcp_gpu.kernels import jit_source
 
     batch, channels, blocks, _ = ranges.shape

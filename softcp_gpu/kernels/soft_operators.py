@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, library
 
+from softcp_gpu.kernels import rings
 from softcp_gpu.kernels.launch import Branch, as_numbers, launch, shared_grid, three
-from softcp_gpu.kernels.paste_plan import PACKED, packing_grid
+from softcp_gpu.kernels.paste_plan import PACKED
 from softcp_gpu.kernels.place_operators import WORD
 
 MOST_STEPS = 32  # of erosion and of dilation: a word is looked at with its neighbours
-WORDS, WEIGHED = 32, 16  # words that a program does at a time
 
 
 def soft_mask(
@@ -50,13 +50,13 @@ def soft_mask(
     " bool cross, bool geometric, bool skips) -> Tensor",
 )
 def _soft_mask(*inputs: Any) -> Tensor:
-    from softcp_gpu.kernels import jit_grow, jit_soft
+    from softcp_gpu.kernels import jit_soft
 
     mask, alphas, erodes, dilates, alpha, erode_max, k_max, cross, geometric, skips = inputs
     batch, shape, frame, device = len(mask), mask.shape, three(mask.shape[2:]), mask.device
     soft, filled = torch.empty(shape, dtype=_dtype(alphas), device=device), Branch(mask)
     with filled.begin():
-        soft.zero_()
+        rings.fill_zeros(soft)
     noted = torch.zeros(batch * 8, dtype=torch.int32, device=device)
     box, possible = noted[: batch * 7], noted[batch * 7 :]
     steps = torch.empty(batch, dtype=torch.int64, device=device)
@@ -68,18 +68,13 @@ def _soft_mask(*inputs: Any) -> Tensor:
     drawn += [k_max if dilates is None else dilates]
     each = (alphas is not None, erodes is not None, dilates is not None)
     given = (as_numbers(mask), *drawn, words, box, steps, table, *frame, per_line, k_max)
-    count = words.shape[1:].numel()
     how = (*each, geometric, 1 << (k_max + 1).bit_length(), PACKED)
-    launch(jit_soft.words_pass, packing_grid(batch, count), *given, *how)
-    cores, planes, grid = words, 1, shared_grid(batch, count, WORDS)
-    if erode_max:
-        cores, planes = words.new_empty((batch, erode_max + 1, *words.shape[1:])), erode_max + 1
-        given = (words, box, cores, possible, *words.shape[1:], *frame, erode_max)
-        launch(jit_grow.erode_pass, grid, *given, True, cross, len(shape) - 2, WORDS, num_warps=1)
+    launch(jit_soft.words_pass, shared_grid(batch, words.shape[1:].numel(), PACKED), *given, *how)
+    lesions = rings.Lesions(words, rings.new_cores(words, erode_max), box, possible)
+    grown = rings.Shape(frame, len(shape) - 2, cross, framed=True)
+    rings.erode(lesions, grown)
     filled.join()
-    given = (cores, box, steps, possible, table, soft, planes, per_line, *frame, k_max)
-    grid, flags = shared_grid(batch, count, WEIGHED), (erode_max > 0, cross, skips, len(shape) - 2, WEIGHED)
-    launch(jit_soft.tile_soft_pass, grid, *given, *flags, num_warps=1)
+    rings.weigh(lesions, grown, steps, table, soft, skips=skips)
     return soft
 
 

@@ -47,9 +47,6 @@ CALLS = {
 }
 
 
-BY_ADDRESS = ("ranges_pass", "copy_pass", "tile_source_pass", "tile_paste_pass")
-
-
 def noting(monkeypatch):
     """From now on, what is launched, by kernel and types."""
     found = {}
@@ -110,19 +107,23 @@ def test_a_call(settings, cache, monkeypatch):
     with torch.no_grad():
         soft_cp(image.to(dtype), mask, region, image.to(dtype), mask, params, aug.config)
     assert "draw_pass" in names(noted)
-    assert ("tile_paste_pass" in names(noted)) == (settings not in ("rim", "many rings"))
+    assert ("tile_blend_pass" in names(noted)) == (settings not in ("rim", "many rings"))
     assert_all_compile(noted)
 
 
-def test_a_call_by_address(cache, monkeypatch):
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_call_by_address(beside, cache, monkeypatch):
+    """Where branches of a graph are captured, images are copied and their ranges found in one pass."""
     image, mask, region = phantoms.batch(3, (40, 48))
     aug = SoftCP()
     params = aug.draw(torch.arange(3), (40, 48), own_source=False)
     noted = noting(monkeypatch)
+    monkeypatch.setattr(launches.Branch, "beside", beside)
     with torch.no_grad():
         soft_cp(image, mask, region, image, mask, params, aug.config, addresses=torch.zeros(3, dtype=torch.int64))
     by_address = {key: launched for key, launched in noted.items() if launched[2].get("BY_ADDRESS")}
-    assert names(by_address) == {"ranges_pass", "copy_pass", "tile_source_pass", "tile_paste_pass"}
+    expected = {"copy_pass", "tile_source_pass", "tile_blend_pass"}
+    assert names(by_address) == (expected if beside else expected | {"ranges_pass"})
     assert_all_compile(by_address)
 
 
@@ -146,5 +147,5 @@ def test_a_soft_mask(cache, monkeypatch):
     for shape in ((40, 48), (12, 20, 24)):
         for k_erode, k_dilate, footprint in ((2, 10, "full"), (0, 3, "cross"), (1, 300, "full"), (0, 0, "full")):
             soft_mask(torch.ones(2, 1, *shape), k_erode, k_dilate, 0.7, footprint=footprint)
-    assert {"words_pass", "tile_soft_pass", "distance_pass"} <= names(noted)
+    assert {"words_pass", "rings_pass", "distance_pass"} <= names(noted)
     assert_all_compile(noted)

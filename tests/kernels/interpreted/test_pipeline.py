@@ -5,7 +5,7 @@ import torch
 
 from softcp_gpu import SoftCP, Status, kernels, phantoms
 from softcp_gpu.functional import pipeline, soft_cp
-from softcp_gpu.kernels import operators
+from softcp_gpu.kernels import launch, operators
 from softcp_gpu.modules.graphed import drawn_there
 from softcp_gpu.sampling import sample_seeds
 
@@ -103,8 +103,13 @@ def small_batch(shape, count=3, seed=0):
     return image, mask, region
 
 
-def test_images_may_lie_where_numbers_say():
-    """As a captured graph has them: it reads one image and writes another, and its own tensors tell the shape alone."""
+@pytest.mark.parametrize("beside", [False, True])
+def test_images_may_lie_where_numbers_say(beside, monkeypatch):
+    """As a captured graph has them: it reads one image and writes another, and its own tensors tell the shape alone.
+
+    In branches of a graph the images are copied, and their ranges found, in one pass.
+    """
+    monkeypatch.setattr(launch.Branch, "beside", beside)
     batch, seed = small_batch((16, 35), 2), torch.arange(2)
     aug = SoftCP(p=1.0, k_dilate=2, max_lesion_overlap=1.0)
     with kernels.use("on"), torch.no_grad():
@@ -117,7 +122,9 @@ def test_images_may_lie_where_numbers_say():
     assert_same((found._replace(image=image), []), (expected, []))
 
 
-def test_the_result_may_lie_over_the_image():
+@pytest.mark.parametrize("beside", [False, True])
+def test_the_result_may_lie_over_the_image(beside, monkeypatch):
+    monkeypatch.setattr(launch.Branch, "beside", beside)
     batch, seed = small_batch((16, 35), 2), torch.arange(2)
     aug = SoftCP(p=1.0, k_dilate=2, max_lesion_overlap=1.0)
     with kernels.use("on"), torch.no_grad():
