@@ -7,7 +7,7 @@ import triton
 import triton.language as tl
 
 from softcp_gpu.kernels.jit_lesion import warped_label
-from softcp_gpu.kernels.jit_words import along_axes, ones
+from softcp_gpu.kernels.jit_words import along_axes, lies_at, ones
 
 
 @triton.jit
@@ -25,7 +25,10 @@ def _to_last(word):
 
 
 @triton.jit
-def packed(flags, words, box, sample, first, step, s0, s1, s2, per_line, BLOCK: tl.constexpr):
+def packed(
+    flags, copy, other_copy, words, box, sample, first, step, s0, s1, s2, per_line,
+    COPIES: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
     """Packs every `step`-th block from the first, and widens the sample's box to what is on; as jit_lesion.box_pass."""
     bit, total = tl.arange(0, 32)[None, :], s0 * s1 * per_line
     end0, end1 = tl.zeros([BLOCK], tl.int32), tl.zeros([BLOCK], tl.int32)
@@ -36,8 +39,12 @@ def packed(flags, words, box, sample, first, step, s0, s1, s2, per_line, BLOCK: 
         there, line, across = at < total, at // per_line, (at % per_line) * 32
         pixel = across[:, None] + bit
         inside = there[:, None] & (pixel < s2)
-        on = tl.load(flags + sample * s0 * s1 * s2 + line[:, None] * s2 + pixel, mask=inside, other=0) != 0
-        word = tl.sum(on.to(tl.int32) << bit, axis=1)
+        place = sample * s0 * s1 * s2 + line[:, None] * s2 + pixel
+        value = tl.load(flags + place, mask=inside, other=0)
+        if COPIES:
+            tl.store(copy + place, value, mask=inside)
+            tl.store(other_copy + place, value, mask=inside)
+        word = tl.sum((value != 0).to(tl.int32) << bit, axis=1)
         tl.store(words + sample * total + at, word, mask=there)
         k0, k1, some = line // s1, line % s1, word != 0
         end0, back0 = tl.maximum(end0, tl.where(some, k0 + 1, 0)), tl.maximum(back0, tl.where(some, s0 - k0, 0))
@@ -65,19 +72,22 @@ def masks_pass(
     region_words,
     other_box,  # (B, 7) int32, zeros, out, as jit_lesion.box_pass; region_box likewise
     region_box,
+    addresses,  # (6,) int64, if ELSEWHERE: the last three of mask, region and new mask; then `others` is written
     s0, s1, s2, per_line,
-    WITH_REGION: tl.constexpr,
-    BLOCK: tl.constexpr,
+    WITH_REGION: tl.constexpr, ELSEWHERE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Masks as words, and the boxes around what is on; of two masks each is done by every second program."""
     sample, first, step = tl.program_id(1).to(tl.int64), tl.program_id(0), tl.num_programs(0)
+    mask, new = lies_at(others, addresses, 3, ELSEWHERE), lies_at(others, addresses, 5, ELSEWHERE)
+    region, turn = lies_at(region, addresses, 4, ELSEWHERE and WITH_REGION), first * 0
     if WITH_REGION:
-        if first % 2 == 1:
-            packed(region, region_words, region_box, sample, first // 2, step // 2, s0, s1, s2, per_line, BLOCK)
-        else:
-            packed(others, other_words, other_box, sample, first // 2, step // 2, s0, s1, s2, per_line, BLOCK)
+        first, step, turn = first // 2, step // 2, first % 2
+    if turn == 0:
+        out = (other_words, other_box, sample, first, step)
+        packed(mask, others, new, *out, s0, s1, s2, per_line, ELSEWHERE, BLOCK)
     else:
-        packed(others, other_words, other_box, sample, first, step, s0, s1, s2, per_line, BLOCK)
+        out = (region_words, region_box, sample, first, step)
+        packed(region, region, region, *out, s0, s1, s2, per_line, False, BLOCK)
 
 
 @triton.jit

@@ -23,7 +23,8 @@ def words_pass(
 ):  # fmt: skip
     """Lesions as words, boxes around them, and the weights."""
     sample = tl.program_id(1).to(tl.int64)
-    packed(mask, words, box, sample, tl.program_id(0), tl.num_programs(0), s0, s1, s2, per_line, BLOCK)
+    out = (words, box, sample, tl.program_id(0), tl.num_programs(0))
+    packed(mask, mask, mask, *out, s0, s1, s2, per_line, False, BLOCK)
     if tl.program_id(0) == 0:
         base, erode, dilate = alpha, k_erode, k_dilate
         if ALPHAS:

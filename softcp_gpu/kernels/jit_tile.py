@@ -80,11 +80,11 @@ def tile_blend_pass(
     image,  # (B, channels, pixels): pasted into, in place; mask (B, pixels) likewise
     mask,
     record,  # (B, AXES + 6) int64, out: offset, area, visible, in the region, on other lesions, erosion steps; status
-    addresses,  # (3,) int64, if BY_ADDRESS: the image lies at the last one
+    addresses,  # (3,) int64, if BY_ADDRESS: the image lies at the last one; (6,), if ELSEWHERE: the mask likewise
     margin, s0, s1, s2, d0, d1, d2, channels,
     ERODES: tl.constexpr,
     SKIPS: tl.constexpr,  # a lesion that cannot be eroded by all steps is not pasted
-    BY_ADDRESS: tl.constexpr, AXES: tl.constexpr, BLOCK: tl.constexpr,
+    BY_ADDRESS: tl.constexpr, ELSEWHERE: tl.constexpr, AXES: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """S * source + (1 - S) * image; and once for all channels the union of the labels, and the record."""
     row = tl.program_id(1).to(tl.int64)
@@ -111,7 +111,7 @@ def tile_blend_pass(
     a0, a1, a2, n0, n1, n2 = tile_of(box, sample, margin, s0, s1, s2)
     e0, e1, e2 = tl.load(own), tl.load(own + 1), tl.load(own + 2)
     pixels, total = s0 * s1 * s2, n0 * n1 * n2 * pasted
-    image = lies_at(image, addresses, 2, BY_ADDRESS)
+    image, mask = lies_at(image, addresses, 2, BY_ADDRESS), lies_at(mask, addresses, 5, ELSEWHERE)
     frame, matrix = labels + tl.load(rows + sample) * d0 * d1 * d2, affine + sample * AXES * (AXES + 1)
     for begin in range(tl.program_id(0) * BLOCK, total, tl.num_programs(0) * BLOCK):
         t = begin + tl.arange(0, BLOCK)

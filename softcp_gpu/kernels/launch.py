@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Of a launch that follows lesions: as many as run at once on a large GPU. More, and those that find nothing to do wait for
-# each other; of a program of one warp twice as many run.
+# Of a launch that follows lesions: as many as run at once on a large GPU, and twice as many of one warp. Of more, most
+# would find nothing to do, and wait for each other.
 PROGRAMS, PROGRAMS_OF_A_WARP = 2048, 4096
 PROGRAMS_BESIDE = 512  # of what runs beside them: enough to keep the memory busy, and few enough to leave them room
 

@@ -18,7 +18,8 @@ class Batch(NamedTuple):
     source_image: Tensor  # (N, C, *source) floating
     labels: Tensor  # (N, 1, *source), the id of each lesion pixel, else 0
     source_range: Tensor | None  # (B, C, 2), the unit of gamma and noise; None: that of the source
-    # (3,) int64: where image, source image and result lie, contiguous and at multiples of 16, whatever the tensors are.
+    # (3,) int64: where image, source image and result lie, contiguous and at multiples of 16, whatever the tensors are;
+    # or (6,): mask, region (or anything) and the result's mask as well. Then the masks hold no class ids.
     addresses: Tensor | None
 
 
@@ -82,6 +83,11 @@ def work_dtype(image: Tensor) -> torch.dtype:
 def pixels_of(image: Tensor, x: Batch) -> Tensor:
     """What kernels get: the tensor, or, of one that lies elsewhere, its type."""
     return image if x.addresses is None else image.new_empty(1)
+
+
+def masks_lie_elsewhere(x: Batch) -> bool:
+    """Whether there are addresses of masks."""
+    return x.addresses is not None and len(x.addresses) > 3
 
 
 def address(x: Batch) -> tuple[Tensor]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, library
 
 from softcp_gpu.kernels.launch import Branch
-from softcp_gpu.kernels.paste_inputs import Batch, Draws, Rules, work_dtype
+from softcp_gpu.kernels.paste_inputs import Batch, Draws, Rules, masks_lie_elsewhere, work_dtype
 from softcp_gpu.kernels.paste_plan import find_ranges, new_ranges, plan_of
 from softcp_gpu.kernels.paste_tiles import blend, copy_images, fill, grow, new_result, source_tiles
 
@@ -26,7 +26,7 @@ def paste(batch: Batch, draws: Draws, rules: Rules, *, over: bool) -> tuple[Tens
         over: the result is written over `batch.image`, which the sources may be as well.
 
     Returns:
-        image and mask, as they came; of an image that lies elsewhere, nothing. S (B, 1, *frame), float64 for such
+        image and mask, as they came; of what lies elsewhere, nothing. S (B, 1, *frame), float64 for such
         images, else float32. And (B, n + 6) int64: offset, area, visible, in the region, on other lesions, erosion
         steps, status.
     """
@@ -85,6 +85,9 @@ def _record_like(x: Batch) -> tuple[Tensor, Tensor]:
 
 
 def _run(x: Batch, draws: Draws, rules: Rules, *, over: bool) -> tuple[Tensor, ...]:
+    if masks_lie_elsewhere(x):  # the first pass fetches them
+        labels = torch.empty(x.mask.shape, dtype=x.mask.dtype, device=x.mask.device)
+        x = x._replace(others=labels, labels=labels if x.labels.data_ptr() == x.mask.data_ptr() else x.labels)
     ranged, filled = Branch(x.image), Branch(x.image)
     ranges = new_ranges(x) if x.source_range is None else x.source_range[:, :, None]
     own = x.source_image.data_ptr() == x.image.data_ptr() and x.source_image.shape == x.image.shape
@@ -109,4 +112,4 @@ def _run(x: Batch, draws: Draws, rules: Rules, *, over: bool) -> tuple[Tensor, .
         fill(x, out, copies=not over)
         grow(x, draws, rules, plan, out.soft)
     blend(x, draws, rules, plan, source, out)
-    return tuple(out)
+    return tuple(out._replace(mask=out.mask.expand(x.mask.shape)))

@@ -10,7 +10,16 @@ from torch import Tensor
 
 from softcp_gpu.kernels import place_operators as places
 from softcp_gpu.kernels.launch import PROGRAMS_BESIDE, Branch, as_numbers, grid_of, launch, shared_grid, three
-from softcp_gpu.kernels.paste_inputs import Batch, Draws, Plan, Rules, address, pixels_of, work_dtype
+from softcp_gpu.kernels.paste_inputs import (
+    Batch,
+    Draws,
+    Plan,
+    Rules,
+    address,
+    masks_lie_elsewhere,
+    pixels_of,
+    work_dtype,
+)
 
 PACKED, MOVED = 64, 16  # words that a program does at a time
 WARPED, RANGED = 256, 2048  # pixels likewise
@@ -105,12 +114,13 @@ def _masks(x: Batch) -> _Known:
     frame = three(x.image.shape[2:])
     per_line = -(-frame[2] // places.WORD)
     others = as_numbers(x.others)
-    region = others if x.region is None else as_numbers(x.region)
+    region, elsewhere = others if x.region is None else as_numbers(x.region), masks_lie_elsewhere(x)
+    region = region.new_empty(1) if elsewhere else region
     other_words, region_words = _new(x, 2, batch, *frame[:2], per_line, dtype=torch.int32).unbind(0)
-    given = (others, region, other_words, region_words, other_box, region_box, *frame, per_line)
+    given = (others, region, other_words, region_words, other_box, region_box, *address(x), *frame, per_line)
     programs, _ = shared_grid(batch, frame[0] * frame[1] * per_line, PACKED)
     grid = (programs * (1 if x.region is None else 2), batch)
-    launch(jit_masks.masks_pass, grid, *given, x.region is not None, PACKED)
+    launch(jit_masks.masks_pass, grid, *given, x.region is not None, elsewhere, PACKED)
     if x.labels.data_ptr() == x.others.data_ptr() and x.labels.shape == x.others.shape:
         source_box = other_box
     else:

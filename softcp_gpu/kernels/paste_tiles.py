@@ -10,7 +10,16 @@ from torch import Tensor
 
 from softcp_gpu.kernels import rings
 from softcp_gpu.kernels.launch import PROGRAMS_BESIDE, as_numbers, launch, shared_grid, three
-from softcp_gpu.kernels.paste_inputs import Batch, Draws, Plan, Rules, address, pixels_of, work_dtype
+from softcp_gpu.kernels.paste_inputs import (
+    Batch,
+    Draws,
+    Plan,
+    Rules,
+    address,
+    masks_lie_elsewhere,
+    pixels_of,
+    work_dtype,
+)
 
 BLOCK, COPIED = 256, 2048  # pixels that a program does at a time
 
@@ -25,11 +34,11 @@ class Result(NamedTuple):
 
 
 def new_result(x: Batch, *, over: bool) -> Result:
-    """Memory for it; of an image that is written over, or lies elsewhere, there is some."""
+    """Memory for it, except for what is written over, or lies elsewhere."""
     shape, device = x.image.shape, x.image.device
     there = over or x.addresses is not None
     image = pixels_of(x.image, x) if there else torch.empty(shape, dtype=x.image.dtype, device=device)
-    mask = torch.empty(x.mask.shape, dtype=x.mask.dtype, device=device)
+    mask = torch.empty(1 if masks_lie_elsewhere(x) else x.mask.shape, dtype=x.mask.dtype, device=device)
     soft = torch.empty((shape[0], 1, *shape[2:]), dtype=work_dtype(x.image), device=device)
     return Result(image, mask, soft, torch.empty((shape[0], len(shape) + 4), dtype=torch.int64, device=device))
 
@@ -42,14 +51,17 @@ def copy_images(x: Batch, image: Tensor, ranges: Tensor | None) -> None:
     blocks = shared_grid(rows, pixels, COPIED, PROGRAMS_BESIDE)[0] if ranges is None else ranges.shape[2]
     noted = image.new_empty(1, dtype=work_dtype(image)) if ranges is None else ranges
     flags = (ranges is not None, x.addresses is not None, COPIED)
-    launch(jit_source.copy_pass, (blocks, rows), pixels_of(x.image, x), image, noted, *address(x), pixels, blocks, *flags)
+    launch(
+        jit_source.copy_pass, (blocks, rows), pixels_of(x.image, x), image, noted, *address(x), pixels, blocks, *flags
+    )
 
 
 def fill(x: Batch, out: Result, *, copies: bool) -> None:
     """The frames as they are without a paste; the images only if `copies`."""
     if copies:
         copy_images(x, out.image, None)
-    out.mask.copy_(x.mask)
+    if not masks_lie_elsewhere(x):
+        out.mask.copy_(x.mask)
     rings.fill_zeros(out.soft)
 
 
@@ -97,7 +109,7 @@ def blend(x: Batch, draws: Draws, rules: Rules, plan: Plan, source: Tensor, out:
     given = (plan.box, draws.k_erode, plan.possible, plan.state, *where)
     written = (source, out.image, as_numbers(out.mask), out.record, *address(x))
     sizes = (rules.dilate_max, *three(shape[2:]), *three(x.labels.shape[2:]), shape[1])
-    flags = (rules.erode_max > 0, rules.skips, x.addresses is not None, n, BLOCK)
+    flags = (rules.erode_max > 0, rules.skips, x.addresses is not None, masks_lie_elsewhere(x), n, BLOCK)
     launch(jit_tile.tile_blend_pass, _rows(x), *given, *written, *sizes, *flags)
 
 

@@ -15,6 +15,7 @@ from softcp_gpu.modules.softcp import SoftCP
 from softcp_gpu.types import SoftCPOutput, map_params
 
 ALIGNMENT = 16  # bytes: what kernels read at a time
+PLACES = 6  # numbers that say where image, source image, new image, mask, region and new mask lie
 MOST_GRAPHS = 4  # kept: training has one shape of batch, and a smaller last one
 Result = TypeVar("Result")
 Batch = tuple[Tensor | None, ...]  # image, mask, region, source image, source mask
@@ -24,7 +25,7 @@ class _Graph(NamedTuple):
     """A captured call, and the memory that it reads and writes."""
 
     graph: torch.cuda.CUDAGraph
-    numbers: Tensor  # (B + 3,) int64: seeds; where image, source image and result lie, if that is elsewhere
+    numbers: Tensor  # (B + 6,) int64: seeds; and where lies what is elsewhere, as `paste_inputs.Batch` has it
     batch: Batch  # None: not given, or elsewhere
     out: SoftCPOutput
 
@@ -46,7 +47,8 @@ class GraphedSoftCP(nn.Module):
 
     Note:
         For each of the last four shapes it keeps the memory of what is between a batch and its result; of both as well
-        where whole images are transformed, in other blends, and if images are not contiguous. What cannot be captured
+        where whole images are transformed, in other blends, and if images are not contiguous; of masks also if they
+        hold class ids. What cannot be captured
         runs as `aug` itself does: on other devices, where gradients flow to images, in frames of 2**22 pixels and more,
         under `torch.compile` and while another graph is being captured. Copies and pickles of it hold no graphs, and
         capture their own.
@@ -85,8 +87,8 @@ class GraphedSoftCP(nn.Module):
         batch = (image, mask, region, source_image, source_mask)
         if not _can_be_captured(batch):
             return self.aug(*batch[:3], source_image=source_image, source_mask=source_mask, generator=generator)
-        image, out = self._replayed(batch, generator)
-        return image, out.mask.clone()
+        image, mask, _ = self._replayed(batch, generator)
+        return image, mask
 
     def augment(
         self,
@@ -102,22 +104,24 @@ class GraphedSoftCP(nn.Module):
         batch = (image, mask, region, source_image, source_mask)
         if not _can_be_captured(batch):
             return self.aug.augment(*batch[:3], source_image=source_image, source_mask=source_mask, generator=generator)
-        image, out = self._replayed(batch, generator)
-        return map_params(out._replace(image=image[:0]), torch.clone)._replace(image=image)
+        image, mask, out = self._replayed(batch, generator)
+        rest = out._replace(image=image[:0], mask=mask[:0])
+        return map_params(rest, torch.clone)._replace(image=image, mask=mask)
 
-    def _replayed(self, batch: Batch, generator: torch.Generator | None) -> tuple[Tensor, SoftCPOutput]:
-        """The new image, and all else in the graph's own memory, until its next call."""
-        image, *_, source, _ = batch
+    def _replayed(self, batch: Batch, generator: torch.Generator | None) -> tuple[Tensor, Tensor, SoftCPOutput]:
+        """New image and mask, and all else in the graph's own memory, until its next call."""
+        image, mask, region, source, _ = batch
         assert image is not None
+        assert mask is not None
         seed = self.aug.seeds.draw(len(image), generator)
-        there = _by_address(self.aug, image, source)
+        there = _by_address(self.aug, batch)
         shapes = (x if x is None else (x.shape, x.dtype, x.device) for x in batch)
         held = (self.aug.ranges, self.aug.config, kernels.run_on(image), there, *shapes)
-        new = torch.empty_like(image) if there else image
-        places = [x.data_ptr() for x in (image, image if source is None else source, new)]
-        numbers = torch.cat([seed, torch.tensor(places)])
+        new, new_mask = (torch.empty_like(x) if own else x for x, own in zip((image, mask), there, strict=True))
+        lying = (image, image if source is None else source, new, mask, mask if region is None else region, new_mask)
+        numbers = torch.cat([seed, torch.tensor([x.data_ptr() for x in lying])])
         if held not in self._graphs:
-            captured = _captured(self.aug, numbers.to(image.device), batch, by_address=there)  # may raise
+            captured = _captured(self.aug, numbers.to(image.device), batch, there)  # may raise
             while len(self._graphs) >= MOST_GRAPHS:
                 del self._graphs[next(iter(self._graphs))]
             self._graphs[held] = captured
@@ -127,40 +131,49 @@ class GraphedSoftCP(nn.Module):
             if own is not None and given is not None:
                 own.copy_(given)
         found.graph.replay()
-        return (new if there else found.out.image.clone()), found.out
+        images, masks = there
+        return new if images else found.out.image.clone(), new_mask if masks else found.out.mask.clone(), found.out
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_graphs": {}}
 
 
 def _can_be_captured(batch: Batch) -> bool:
-    image, given = batch[0], [x for x in batch if x is not None]
-    if not all(isinstance(x, Tensor) and x.device.type == "cuda" for x in given) or image is None or not len(image):
+    image, mask, given = batch[0], batch[1], [x for x in batch if x is not None]
+    if image is None or mask is None or not all(isinstance(x, Tensor) and x.device.type == "cuda" for x in given):
         return False  # the module says what is wrong
     if torch.compiler.is_compiling() or torch.cuda.is_current_stream_capturing():
         return False
-    return not execution.asks_for_gradients(*given) and image.shape[2:].numel() < execution.LARGE_FRAME
+    fits = len(image) > 0 and image.shape[2:].numel() < execution.LARGE_FRAME
+    return fits and not execution.asks_for_gradients(*given)
 
 
-def _by_address(aug: SoftCP, image: Tensor, source: Tensor | None) -> bool:
-    """Whether the graph reads images where they are, and writes the result where it shall be: no frame is copied."""
-    given = [image] if source is None else [image, source]
-    placed = all(x.is_contiguous() and x.data_ptr() % ALIGNMENT == 0 for x in given)
-    return placed and calls.draws_by_address(aug.ranges, aug.config, image)
+def _by_address(aug: SoftCP, batch: Batch) -> tuple[bool, bool]:
+    """Whether the graph reads images, and masks, where they lie, and writes new ones to where they shall lie."""
+    image, mask, region, source, _ = batch
+    assert image is not None
+    images = _placed(image, source) and calls.draws_by_address(aug.ranges, aug.config, image)
+    flags = region is None or region.dtype == torch.bool
+    return images, images and flags and aug.config.lesion_labels is None and _placed(mask, region)
 
 
-def _captured(aug: SoftCP, numbers: Tensor, batch: Batch, *, by_address: bool) -> _Graph:
-    elsewhere = (0, 3) if by_address else ()
+def _placed(*given: Tensor | None) -> bool:
+    return all(x is None or (x.is_contiguous() and x.data_ptr() % ALIGNMENT == 0) for x in given)
+
+
+def _captured(aug: SoftCP, numbers: Tensor, batch: Batch, there: tuple[bool, bool]) -> _Graph:
+    images, masks = there
+    elsewhere = ((0, 3) if images else ()) + ((1, 2) if masks else ())
     own = tuple(
         x if x is None else x.detach().clone(memory_format=torch.contiguous_format)
         for x in (None if i in elsewhere else x for i, x in enumerate(batch))
     )
-    # Of images that lie elsewhere, shape and type are all that is known.
+    # Of what lies elsewhere, shape and type are all that is known.
     shapes = [x if x is None else x.new_empty(1).expand(x.shape) for x in batch]
     run = tuple(shapes[i] if i in elsewhere else x for i, x in enumerate(own))
-    seed, addresses = numbers[:-3], numbers[-3:] if by_address else None
+    seed, addresses = numbers[:-PLACES], numbers[-PLACES:] if masks else numbers[-PLACES:-3]
     with torch.no_grad(), torch.cuda.device(numbers.device):
-        graph, out = capture(lambda: drawn_there(aug, seed, run, over=True, addresses=addresses))
+        graph, out = capture(lambda: drawn_there(aug, seed, run, over=True, addresses=addresses if images else None))
     return _Graph(graph, numbers, own, out)
 
 

@@ -198,8 +198,8 @@ def test_a_graph_never_waits_for_the_gpu(settings):
         torch.cuda.set_sync_debug_mode("default")
 
 
-def test_a_graph_takes_images_that_lie_anywhere():
-    """Parts of other tensors, lines apart, and images that begin at an odd place."""
+def test_a_graph_takes_images_and_masks_that_lie_anywhere():
+    """Parts of other tensors, lines apart, and what begins at an odd place; regions that are no flags."""
     aug = GraphedSoftCP(SoftCP(p=1.0))
     image, mask, region = (x.to(DEVICE) for x in phantoms.batch(4, SHAPES[0]))
     expected = aug.augment(image, mask, region, generator=torch.Generator().manual_seed(0))
@@ -207,6 +207,17 @@ def test_a_graph_takes_images_that_lie_anywhere():
     apart = image.repeat_interleave(2, dim=-1)[..., ::2]
     for given in (odd, apart, image.to(memory_format=torch.channels_last)):
         same(aug.augment(given, mask, region, generator=torch.Generator().manual_seed(0)), expected)
+    odd = torch.cat([mask.new_zeros(1), mask.flatten()])[1:].view(mask.shape)
+    for labels, organ in (
+        (odd, region),
+        (mask, region.to(torch.uint8)),
+        (mask[:, 0], region[:, 0]),
+        (mask.bool(), region),
+    ):
+        found = aug.augment(image, labels, organ, generator=torch.Generator().manual_seed(0))
+        assert found.mask.dtype == labels.dtype
+        same(found._replace(mask=found.mask.view(mask.shape).to(mask.dtype)), expected)
+    same(*(x.augment(image, mask, generator=torch.Generator().manual_seed(0)) for x in (aug, aug.aug)))
 
 
 def test_compiles_as_one_graph():

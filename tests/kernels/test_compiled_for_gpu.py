@@ -119,11 +119,13 @@ def test_a_call_by_address(beside, cache, monkeypatch):
     params = aug.draw(torch.arange(3), (40, 48), own_source=False)
     noted = noting(monkeypatch)
     monkeypatch.setattr(launches.Branch, "beside", beside)
+    addresses = torch.zeros(6 if beside else 3, dtype=torch.int64)
     with torch.no_grad():
-        soft_cp(image, mask, region, image, mask, params, aug.config, addresses=torch.zeros(3, dtype=torch.int64))
-    by_address = {key: launched for key, launched in noted.items() if launched[2].get("BY_ADDRESS")}
+        soft_cp(image, mask, region, image, mask, params, aug.config, addresses=addresses)
+    flags = ("BY_ADDRESS", "ELSEWHERE")
+    by_address = {key: launched for key, launched in noted.items() if any(launched[2].get(flag) for flag in flags)}
     expected = {"copy_pass", "tile_source_pass", "tile_blend_pass"}
-    assert names(by_address) == (expected if beside else expected | {"ranges_pass"})
+    assert names(by_address) == expected | {"masks_pass" if beside else "ranges_pass"}
     assert_all_compile(by_address)
 
 
