@@ -33,8 +33,7 @@ PLAIN_GRAPHED = f"{common.OURS}, plain torch, CUDA graph, params drawn in the ca
 DRAWN = f"{common.OURS}, params drawn in the call"
 GRAPHED = f"{common.GRAPHED}, params drawn in the call"
 KORNIA = "kornia, RandomTransplantation (far less work)"
-
-MANY = cases.Case(512, "small", 64)  # a soft mask that fills a GPU
+AS_MUCH = "torch, a copy of as many bytes"
 
 Job = tuple[str, str, int, Callable[[], Callable[[], Any]]]  # group, who, least bytes, how to make what is timed
 
@@ -42,12 +41,14 @@ Job = tuple[str, str, int, Callable[[], Callable[[], Any]]]  # group, who, least
 def jobs(device: str, sizes: list[int], backend: str) -> Iterator[Job]:
     """Everything to time, what takes long to compile last."""
     chosen = [cases.Case(size, lesions) for lesions in ("small", "large") for size in sizes]
-    for case in (*chosen, MANY) if max(sizes) >= MANY.size else chosen:
+    with_many = (*chosen, cases.MANY) if max(sizes) >= cases.MANY.size else chosen
+    for case in with_many:
         yield _soft_mask(case, device, common.OURS, lambda f: f)
         if device == "cuda":
             yield _soft_mask(case, device, common.GRAPHED, _graph)
-    for case in chosen:
-        yield from _forward(case, device, backend)
+        yield _as_much(f"soft mask, {case.named(1)}", cases.soft_mask_bytes(case), device)
+    for case in with_many:
+        yield from _forward(case, device)
     for scan in volumes.SCANS if max(sizes) >= max(cases.SIZES) else ():
         yield "one scan", f"{common.OURS}, {scan}", volumes.bytes_floor(scan), lambda scan=scan: _scan(scan, device)
     if device == "cuda" and kernels.INSTALLED:
@@ -105,7 +106,18 @@ def _soft_mask(case: cases.Case, device: str, who: str, wrap: Callable) -> Job:
     return f"soft mask, {case.named(1)}", who, cases.soft_mask_bytes(case), make
 
 
-def _forward(case: cases.Case, device: str, backend: str) -> Iterator[Job]:
+def _as_much(group: str, floor: int, device: str) -> Job:
+    """A copy that moves what the group has to, launched and waited for as all else is."""
+
+    def make() -> Callable[[], Tensor]:
+        x = torch.ones(floor // 8, device=device)  # read once, written once
+        y = torch.empty_like(x)
+        return lambda: y.copy_(x)
+
+    return group, AS_MUCH, floor, make
+
+
+def _forward(case: cases.Case, device: str) -> Iterator[Job]:
     for name in cases.FORWARD:
         group, floor = f"forward, {name}, {case}", cases.forward_bytes(case)
         yield group, common.OURS, floor, lambda name=name: _on_device(case, name, device, lambda f: f)
@@ -113,6 +125,7 @@ def _forward(case: cases.Case, device: str, backend: str) -> Iterator[Job]:
         if device == "cuda":
             yield group, GRAPHED, floor, lambda name=name: _with_draw(case, name, device, GraphedSoftCP)
         yield group, KORNIA, floor, lambda: _kornia(case, device)
+        yield _as_much(group, floor, device)
 
 
 def _forward_compiled(case: cases.Case, device: str, backend: str) -> Iterator[Job]:

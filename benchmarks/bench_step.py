@@ -2,19 +2,22 @@
 
     python -m benchmarks.bench_step OUT.json
 
-A training step of a U-Net with and without it; the soft mask of 64 masks, and of volumes, beside a copy; the forward
-beside the OpenCV loop on the same machine's processor; and the checks of `gpu_checks.py`. `--device cpu --quick` tries
-the script where there is no GPU. OUT is written after each row, so that a machine that is taken away leaves its rows.
+A training step of a U-Net with and without it; the soft mask of volumes, beside a copy; the forward beside the OpenCV
+loop on the same machine's processor, and on all its cores; and the checks of `gpu_checks.py`. `--device cpu --quick`
+tries the script where there is no GPU. OUT is written after each row, so that a machine that is taken away leaves its
+rows.
 """
 
 from __future__ import annotations
 
 import argparse
+import atexit
 import datetime
 import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,21 +35,19 @@ from softcp_gpu.modules.graphed import capture
 
 COMPILED = f"{common.OURS}, compiled"
 ALONE = "the step without augmentation"
-CPU_LOOP = f"{names.REFERENCE}, on the processor"
 Run = Callable[[], Any]
 Job = tuple[str, str, int | None, Callable[[], Run]]  # group, who, least bytes, how to make what is timed
 
 
 def jobs(device: str, quick: bool, backend: str) -> Iterator[Job]:
     """Everything to time, what takes long to compile last."""
-    masks = cases.Case(64, "small", 4) if quick else cases.Case(512, "small", 64)
     volumes = (2, (16, 32, 32)) if quick else (4, (96, 160, 160))
     step, loop = (cases.Case(64, "small", 2),) * 2 if quick else (cases.Case(256, "small", 8), cases.Case(512, "small"))
     volume = f"soft mask, {volumes[0]} x 1 x {' x '.join(map(str, volumes[1]))}"
     bytes_of_volumes = volumes[0] * torch.Size(volumes[1]).numel() * cases.soft_mask_bytes_each()
 
-    def soft(mask: Callable[[], Tensor], who: str) -> Run:
-        on_device = mask().to(device)
+    def soft(who: str) -> Run:
+        on_device = phantoms.batch(*volumes)[1].to(device)
         run = soft_mask if who != COMPILED else compiler(soft_mask)
         call = partial(run, on_device, **cases.SOFTNESS)
         return capture(call)[0].replay if who == common.GRAPHED else call
@@ -56,15 +57,10 @@ def jobs(device: str, quick: bool, backend: str) -> Iterator[Job]:
     group = f"forward and the loop on the processor, default settings, {loop}"
     yield group, common.OURS, cases.forward_bytes(loop), lambda: _forward(loop, device, lambda aug: aug)
     yield group, common.GRAPHED, cases.forward_bytes(loop), lambda: _forward(loop, device, GraphedSoftCP)
-    yield group, CPU_LOOP, None, lambda: _opencv(loop)
+    for who in (names.REFERENCE, names.REFERENCE_POOL):
+        yield group, f"{who}, on the processor", None, lambda who=who: _opencv(loop, who)
     for who in (common.OURS, *((common.GRAPHED,) if device == "cuda" else ()), COMPILED):
-        yield (
-            f"soft mask, {masks.named(1)}",
-            who,
-            cases.soft_mask_bytes(masks),
-            lambda who=who: soft(lambda: cases.batch(masks)[1], who),
-        )
-        yield volume, who, bytes_of_volumes, lambda who=who: soft(lambda: phantoms.batch(*volumes)[1], who)
+        yield volume, who, bytes_of_volumes, lambda who=who: soft(who)
 
 
 def _steps(case: cases.Case, device: str, quick: bool) -> Iterator[Job]:
@@ -115,12 +111,13 @@ def _forward(case: cases.Case, device: str, wrap: Callable) -> Run:
     return lambda: aug(*inputs, generator=torch.Generator().manual_seed(cases.SEED))
 
 
-def _opencv(case: cases.Case) -> Run:
-    from benchmarks import peers
+def _opencv(case: cases.Case, who: str) -> Run:
+    from benchmarks.rivals import registry
 
-    aug = SoftCP(**cases.settings(case, "default settings"))
-    out = aug.augment(*cases.batch(case), generator=torch.Generator().manual_seed(cases.SEED))
-    return peers.reference_loop(aug, *cases.batch(case), out.params, None)
+    kept = ExitStack()
+    run, _ = kept.enter_context(registry.prepared(who, registry.Data(*cases.batch(case))))
+    atexit.register(kept.close)
+    return run
 
 
 def run(device: str, quick: bool, backend: str, seconds: float, budget: float, out: Path) -> dict[str, Any]:

@@ -50,6 +50,7 @@ def _forward_cases(counts: dict[int, tuple[int, ...]]) -> tuple[Case, ...]:
 FULL_SOFT_MASK_CASES = _soft_mask_cases(256, 512, 1024)
 FULL_PASTE_CASES = (Case(256, "small"), Case(512, "small"))
 FULL_FORWARD_CASES = _forward_cases({256: (1, 16, 64), 512: (1, 16)})
+MANY = Case(512, "small", 64)  # what fills a GPU
 SOFT_MASK_CASES = _soft_mask_cases(64, 96) if QUICK else FULL_SOFT_MASK_CASES
 FORWARD_CASES = _forward_cases({64: (1, 2)}) if QUICK else FULL_FORWARD_CASES
 PASTE_CASES = (Case(64, "small"),) if QUICK else FULL_PASTE_CASES

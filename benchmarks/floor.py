@@ -71,9 +71,10 @@ def tables_of(all_results: Iterable[tuple[str, dict[str, Any]]]) -> str:
 
 def bytes_by_group() -> dict[str, int]:
     """The least bytes of the cases that are timed."""
-    found = {f"soft mask, {case.named(1)}": cases.soft_mask_bytes(case) for case in cases.FULL_SOFT_MASK_CASES}
+    soft_masks = (*cases.FULL_SOFT_MASK_CASES, cases.MANY)
+    found = {f"soft mask, {case.named(1)}": cases.soft_mask_bytes(case) for case in soft_masks}
     found |= {f"soft paste, {case}": cases.paste_bytes(case) for case in cases.FULL_PASTE_CASES}
-    for case in cases.FULL_FORWARD_CASES:
+    for case in (*cases.FULL_FORWARD_CASES, cases.MANY):
         found |= {f"forward, {name}, {case}": cases.forward_bytes(case) for name in cases.FORWARD}
     return found | {f"one scan: {scan}": volumes.bytes_floor(scan) for scan in volumes.SCANS}
 
