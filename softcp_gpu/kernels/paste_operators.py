@@ -16,6 +16,7 @@ from softcp_gpu.kernels.launch import Branch
 from softcp_gpu.kernels.paste_inputs import Batch, Draws, Rules, masks_lie_elsewhere, work_dtype
 from softcp_gpu.kernels.paste_plan import find_ranges, new_ranges, plan_of
 from softcp_gpu.kernels.paste_tiles import blend, copy_images, fill, grow, new_result, source_tiles
+from softcp_gpu.kernels.rings import new_cores
 
 
 def paste(batch: Batch, draws: Draws, rules: Rules, *, over: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -102,14 +103,15 @@ def _run(x: Batch, draws: Draws, rules: Rules, *, over: bool) -> tuple[Tensor, .
         with filled.begin():
             fill(x, out, copies=not over and not at_once)
     plan = plan_of(x, draws, rules, ranged, ranges, of_sources=at_once)
+    cores = new_cores(plan.words, rules.erode_max)
     if out is not None:
         with filled.begin():
-            grow(x, draws, rules, plan, out.soft)
+            grow(x, draws, rules, plan, cores, out.soft)
     source = source_tiles(x, draws, rules, plan)
     filled.join()
     if out is None:  # in turn it comes late: by then some memory is free again
         out = new_result(x, over=over)
         fill(x, out, copies=not over)
-        grow(x, draws, rules, plan, out.soft)
+        grow(x, draws, rules, plan, cores, out.soft)
     blend(x, draws, rules, plan, source, out)
     return tuple(out._replace(mask=out.mask.expand(x.mask.shape)))

@@ -49,7 +49,7 @@ def copy_images(x: Batch, image: Tensor, ranges: Tensor | None) -> None:
 
     rows, pixels = x.image.shape[0] * x.image.shape[1], x.image.shape[2:].numel()
     blocks = shared_grid(rows, pixels, COPIED, PROGRAMS_BESIDE)[0] if ranges is None else ranges.shape[2]
-    noted = image.new_empty(1, dtype=work_dtype(image)) if ranges is None else ranges
+    noted = image if ranges is None else ranges
     flags = (ranges is not None, x.addresses is not None, COPIED)
     launch(
         jit_source.copy_pass, (blocks, rows), pixels_of(x.image, x), image, noted, *address(x), pixels, blocks, *flags
@@ -65,10 +65,9 @@ def fill(x: Batch, out: Result, *, copies: bool) -> None:
     rings.fill_zeros(out.soft)
 
 
-def grow(x: Batch, draws: Draws, rules: Rules, plan: Plan, soft: Tensor) -> None:
-    """Erodes each lesion, and writes S into zeros."""
+def grow(x: Batch, draws: Draws, rules: Rules, plan: Plan, cores: Tensor, soft: Tensor) -> None:
+    """Erodes each lesion, into `rings.new_cores`, and writes S into zeros."""
     shape = rings.Shape(three(x.image.shape[2:]), x.image.ndim - 2, rules.cross, framed=False)
-    cores = rings.new_cores(plan.words, rules.erode_max)
     lesions = rings.Lesions(plan.words, cores, plan.box, plan.possible)
     rings.erode(lesions, shape)
     rings.weigh(lesions, shape, draws.k_erode, plan.table, soft, skips=rules.skips)

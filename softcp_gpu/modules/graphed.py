@@ -168,8 +168,8 @@ def _captured(aug: SoftCP, numbers: Tensor, batch: Batch, there: tuple[bool, boo
         x if x is None else x.detach().clone(memory_format=torch.contiguous_format)
         for x in (None if i in elsewhere else x for i, x in enumerate(batch))
     )
-    # Of what lies elsewhere, shape and type are all that is known.
-    shapes = [x if x is None else x.new_empty(1).expand(x.shape) for x in batch]
+    # Of what lies elsewhere, shape and type are all that is known; ones are a valid mask.
+    shapes = [x if x is None else x.new_ones(1).expand(x.shape) for x in batch]
     run = tuple(shapes[i] if i in elsewhere else x for i, x in enumerate(own))
     seed, addresses = numbers[:-PLACES], numbers[-PLACES:] if masks else numbers[-PLACES:-3]
     with torch.no_grad(), torch.cuda.device(numbers.device):
