@@ -75,12 +75,12 @@ def _transform(x: Tensor, size: Tensor, start: Tensor, *rest: Any) -> Tensor:
 
     gamma, sigma, blur, seed, stream, radius = rest
     out, shape = _crop_like(x), x.shape
-    pixels, grid = shape[2:].numel(), _grid(x)
-    ranges = torch.empty((*shape[:2], grid[0], 2), dtype=x.dtype, device=x.device)
+    pixels, blocks = shape[2:].numel(), _grid(x)[0]
+    ranges = torch.empty((*shape[:2], blocks, 2), dtype=x.dtype, device=x.device)
     _run_crop(x, size, start, out, ranges, nearest=False)
-    sizes = (shape[1], pixels, grid[0], stream)
-    powers = (1 << (grid[0] - 1).bit_length(), BLOCK)
-    rows = (grid[0], len(x) * shape[1])
+    sizes = (shape[1], pixels, blocks, stream)
+    powers = (1 << (blocks - 1).bit_length(), BLOCK)
+    rows = shared_grid(len(x) * shape[1], pixels, BLOCK)
     launch(jit_image.intensity_pass, rows, out, ranges, gamma, sigma, seed, *sizes, *powers)
     if radius:
         stages = [out, *(torch.empty_like(out) for _ in shape[3:]), out]

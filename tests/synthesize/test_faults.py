@@ -326,6 +326,13 @@ class TestTwoAtOnce:
 class TestSignals:
     """A stop that is asked for: what is whole stays, and the command that goes on is told."""
 
+    @pytest.fixture(autouse=True)
+    def heeds_ctrl_c(self):
+        """Also where the tests were started in the background, which a shell lets ignore it."""
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+        signal.signal(signal.SIGINT, before)
+
     @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
     @pytest.mark.parametrize("workers", ONE_OR_TWO)
     def test_the_message_and_the_code(self, softcp, data, tmp_path, monkeypatch, number, code, workers, expected):

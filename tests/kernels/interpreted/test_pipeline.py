@@ -103,28 +103,6 @@ def small_batch(shape, count=3, seed=0):
     return image, mask, region
 
 
-@pytest.mark.parametrize(("beside", "masks"), [(False, False), (True, False), (True, True)])
-def test_images_may_lie_where_numbers_say(beside, masks, monkeypatch):
-    """As a captured graph has them: it reads one image and writes another, and its own tensors tell the shape alone.
-
-    In branches of a graph the images are copied, and their ranges found, in one pass.
-    """
-    monkeypatch.setattr(launch.Branch, "beside", beside)
-    batch, seed = small_batch((16, 35), 2), torch.arange(2)
-    aug = SoftCP(p=1.0, k_dilate=2, max_lesion_overlap=1.0)
-    with kernels.use("on"), torch.no_grad():
-        expected = drawn_there(aug, seed, (*batch, None, None))
-        image, mask = torch.full_like(batch[0], torch.nan), torch.full_like(batch[1], 7)
-        lying = (batch[0], batch[0], image, *((*batch[1:], mask) if masks else ()))
-        addresses = torch.tensor([x.data_ptr() for x in lying])
-        shaped = [x.new_ones(1).expand(x.shape) for x in batch]
-        given = shaped if masks else (shaped[0], *batch[1:])
-        found = drawn_there(aug, seed, (*given, None, None), addresses=addresses)
-    assert Status.PASTED in expected.status.tolist()
-    found = found._replace(image=image, mask=mask if masks else found.mask)
-    assert_same((found, []), (expected, []))
-
-
 @pytest.mark.parametrize("beside", [False, True])
 def test_the_result_may_lie_over_the_image(beside, monkeypatch):
     monkeypatch.setattr(launch.Branch, "beside", beside)
