@@ -12,7 +12,7 @@ from torch import Tensor
 # Of a launch that follows lesions: as many as run at once on a large GPU, and twice as many of one warp. Of more, most
 # would find nothing to do, and wait for each other.
 PROGRAMS, PROGRAMS_OF_A_WARP = 2048, 4096
-PROGRAMS_BESIDE = 512  # of what runs beside them: enough to keep the memory busy, and few enough to leave them room
+BESIDE = 512  # programs of what runs beside them: enough to keep the memory busy, and few enough to leave them room
 
 
 def grid_of(batch: int, pixels: int, block: int) -> tuple[int, int]:
@@ -24,6 +24,12 @@ def shared_grid(batch: int, pixels: int, block: int, programs: int = PROGRAMS) -
     """As many programs as keep a GPU busy, or fewer; each does several blocks where there are more of them."""
     blocks, _ = grid_of(batch, pixels, block)
     return min(blocks, max(programs // max(batch, 1), 16)), batch
+
+
+def beside_grid(rows: int, pixels: int, block: int) -> tuple[int, int]:
+    """For what reads or writes whole frames beside other launches: blocks per row, and rows."""
+    blocks, _ = grid_of(rows, pixels, block)
+    return min(blocks, max(BESIDE // max(rows, 1), 1)), rows
 
 
 def three(lengths: Sequence[int]) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from softcp_gpu.kernels import place_operators as places
-from softcp_gpu.kernels.launch import PROGRAMS_BESIDE, Branch, as_numbers, grid_of, launch, shared_grid, three
+from softcp_gpu.kernels.launch import Branch, as_numbers, beside_grid, grid_of, launch, shared_grid, three
 from softcp_gpu.kernels.paste_inputs import (
     Batch,
     Draws,
@@ -125,8 +125,8 @@ def _masks(x: Batch) -> _Known:
         source_box = other_box
     else:
         size = three(x.labels.shape[2:])
-        grid = grid_of(sources, math.prod(size), WARPED)
-        launch(jit_lesion.box_pass, grid, as_numbers(x.labels), source_box, *size, WARPED)
+        grid = grid_of(sources, math.prod(size), RANGED)
+        launch(jit_lesion.box_pass, grid, as_numbers(x.labels), source_box, *size, RANGED)
     return _Known(other_words, region_words, other_box, region_box, source_box, moved_box, numbers[-batch:])
 
 
@@ -197,7 +197,7 @@ def _legal(
 def new_ranges(x: Batch) -> Tensor:
     """Memory for the least and the largest value of each channel of each sample's source, in so many blocks."""
     batch, channels = x.image.shape[:2]
-    blocks, _ = shared_grid(batch * channels, x.source_image.shape[2:].numel(), RANGED, PROGRAMS_BESIDE)
+    blocks, _ = beside_grid(batch * channels, x.source_image.shape[2:].numel(), RANGED)
     return torch.empty((batch, channels, blocks, 2), dtype=work_dtype(x.image), device=x.image.device)
 
 

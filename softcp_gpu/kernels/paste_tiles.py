@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from softcp_gpu.kernels import rings
-from softcp_gpu.kernels.launch import PROGRAMS_BESIDE, as_numbers, launch, shared_grid, three
+from softcp_gpu.kernels.launch import as_numbers, beside_grid, launch, shared_grid, three
 from softcp_gpu.kernels.paste_inputs import (
     Batch,
     Draws,
@@ -48,7 +48,7 @@ def copy_images(x: Batch, image: Tensor, ranges: Tensor | None) -> None:
     from softcp_gpu.kernels import jit_source
 
     rows, pixels = x.image.shape[0] * x.image.shape[1], x.image.shape[2:].numel()
-    blocks = shared_grid(rows, pixels, COPIED, PROGRAMS_BESIDE)[0] if ranges is None else ranges.shape[2]
+    blocks = beside_grid(rows, pixels, COPIED)[0] if ranges is None else ranges.shape[2]
     noted = image if ranges is None else ranges
     flags = (ranges is not None, x.addresses is not None, COPIED)
     launch(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from softcp_gpu.kernels.launch import PROGRAMS_BESIDE, PROGRAMS_OF_A_WARP, launch, shared_grid
+from softcp_gpu.kernels.launch import PROGRAMS_OF_A_WARP, beside_grid, launch, shared_grid
 
 ERODED, WEIGHED, FILLED = 32, 16, 2048  # words, words and pixels that a program does at a time
 
@@ -72,5 +72,5 @@ def fill_zeros(out: Tensor) -> None:
     """Writes zeros, and leaves room for what runs beside it."""
     from softcp_gpu.kernels import jit_source
 
-    grid = shared_grid(1, out.numel(), FILLED, PROGRAMS_BESIDE)
+    grid = beside_grid(1, out.numel(), FILLED)
     launch(jit_source.zeros_pass, grid, out, out.numel(), FILLED)
