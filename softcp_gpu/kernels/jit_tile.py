@@ -1,12 +1,12 @@
-"""Triton: rings, weights and blend in the tile around each pasted lesion; the frame beyond it is not touched.
+"""Triton: the tile around each pasted lesion, and the blend in it; the frame beyond it is not touched.
 
-Programs share a tile: each takes one block of its words, or pixels, after the other.
+Programs share a tile: each takes one block of its pixels after the other.
 """
 
 import triton
 import triton.language as tl
 
-from softcp_gpu.kernels.jit_grow import lesion_of, levels, numbers_of, taken_steps
+from softcp_gpu.kernels.jit_grow import taken_steps
 from softcp_gpu.kernels.jit_lesion import warped_label
 from softcp_gpu.kernels.jit_plan import LESION_TOO_SMALL, PASTED
 from softcp_gpu.kernels.jit_words import along_axes, lies_at
@@ -25,44 +25,6 @@ def tile_of(box, sample, margin, s0, s1, s2):
     n0, n1 = tl.minimum(tl.load(own) + margin, s0) - a0, tl.minimum(tl.load(own + 1) + margin, s1) - a1
     n2 = tl.minimum(tl.load(own + 2) + margin, s2) - a2
     return a0, a1, a2, tl.maximum(n0, 0) * some, tl.maximum(n1, 0), tl.maximum(n2, 0)
-
-
-@triton.jit
-def rings_pass(
-    cores,  # (B, planes, w0, w1, per_line) int32: lesions after each step of erosion, as jit_grow.erode_pass
-    box,  # (B, 7) int32, as jit_lesion.box_pass
-    k_erode,  # (B,) int64
-    possible,  # (B,) int32: how many steps leave a core, if ERODES
-    table,  # (B, k_max + 2): S of each level
-    soft,  # (B, pixels), zeros, out
-    planes, w0, w1, per_line, s0, s1, s2, k_max,
-    ERODES: tl.constexpr, CROSS: tl.constexpr,
-    SKIPS: tl.constexpr,  # a lesion that cannot be eroded by all steps is left out
-    FRAMED: tl.constexpr,  # words begin at the frame's first pixel, not at the box's
-    STAGES: tl.constexpr, AXES: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
-    """Rings, and S from the table."""
-    sample = tl.program_id(1).to(tl.int64)
-    taken = taken_steps(k_erode, possible, sample, ERODES)
-    first = (sample * planes + taken) * w0 * w1 * per_line
-    core, a, n = lesion_of(cores, first, box, sample, k_max, w1, per_line, s0, s1, s2, FRAMED)
-    a0, a1, a2 = a
-    n0, n1, n2 = n
-    _, _, _, _, _, place, _ = core
-    z, y, x = place
-    bit, total = tl.arange(0, 32)[None, :], n0 * n1 * n2
-    if SKIPS:
-        total = tl.where(taken == tl.load(k_erode + sample), total, 0)
-    for begin in range(tl.program_id(0) * BLOCK, total, tl.num_programs(0) * BLOCK):
-        t = begin + tl.arange(0, BLOCK)
-        there = t < total
-        k0, k1, w = a0 + t // (n1 * n2), a1 + (t // n2) % n1, a2 + t % n2
-        number = numbers_of(levels(core, k0, k1, w, there, k_max + n2 * 0, CROSS, STAGES, AXES))
-        k2 = x + w[:, None] * 32 + bit
-        at = ((z + k0[:, None]) * s1 + y + k1[:, None]) * s2 + k2
-        shown = there[:, None] & (k2 >= 0) & (k2 < s2) & (number > 0)
-        weight = tl.load(table + sample * (k_max + 2) + number, mask=shown, other=0)
-        tl.store(soft + sample * s0 * s1 * s2 + at, weight, mask=shown)
 
 
 @triton.jit

@@ -12,7 +12,9 @@ from torch import Tensor
 # Of a launch that follows lesions: as many as run at once on a large GPU, and twice as many of one warp. Of more, most
 # would find nothing to do, and wait for each other.
 PROGRAMS, PROGRAMS_OF_A_WARP = 2048, 4096
-BESIDE = 512  # programs of what runs beside them: enough to keep the memory busy, and few enough to leave them room
+# Of what goes through frames beside them: enough to keep the memory busy, few enough to leave them room; and how many
+# pixels a program does at a time.
+BESIDE, STREAMED = 512, 2048
 
 
 def grid_of(batch: int, pixels: int, block: int) -> tuple[int, int]:
@@ -26,9 +28,9 @@ def shared_grid(batch: int, pixels: int, block: int, programs: int = PROGRAMS) -
     return min(blocks, max(programs // max(batch, 1), 16)), batch
 
 
-def beside_grid(rows: int, pixels: int, block: int) -> tuple[int, int]:
-    """For what reads or writes whole frames beside other launches: blocks per row, and rows."""
-    blocks, _ = grid_of(rows, pixels, block)
+def beside_grid(rows: int, pixels: int) -> tuple[int, int]:
+    """For what goes through frames beside other launches, STREAMED pixels at a time: programs per row, and rows."""
+    blocks, _ = grid_of(rows, pixels, STREAMED)
     return min(blocks, max(BESIDE // max(rows, 1), 1)), rows
 
 

@@ -22,6 +22,25 @@ class Batch(NamedTuple):
     # or (6,): mask, region (or anything) and the result's mask as well. Then the masks hold no class ids.
     addresses: Tensor | None
 
+    @property
+    def images_elsewhere(self) -> bool:
+        """Whether there are addresses of images."""
+        return self.addresses is not None
+
+    @property
+    def masks_elsewhere(self) -> bool:
+        """Whether there are addresses of masks as well."""
+        return self.addresses is not None and len(self.addresses) > 3
+
+    @property
+    def places(self) -> Tensor:
+        """What kernels get as addresses."""
+        return self.labels if self.addresses is None else self.addresses
+
+    def pixels(self, image: Tensor) -> Tensor:
+        """What kernels get of an image: the tensor, or, of one that lies elsewhere, its type."""
+        return image.new_empty(1) if self.images_elsewhere else image
+
 
 class Draws(NamedTuple):
     """Of `types.PasteParams`."""
@@ -78,18 +97,3 @@ class Plan(NamedTuple):
 def work_dtype(image: Tensor) -> torch.dtype:
     """What to compute an image in."""
     return torch.float64 if image.dtype == torch.float64 else torch.float32
-
-
-def pixels_of(image: Tensor, x: Batch) -> Tensor:
-    """What kernels get: the tensor, or, of one that lies elsewhere, its type."""
-    return image if x.addresses is None else image.new_empty(1)
-
-
-def masks_lie_elsewhere(x: Batch) -> bool:
-    """Whether there are addresses of masks."""
-    return x.addresses is not None and len(x.addresses) > 3
-
-
-def address(x: Batch) -> tuple[Tensor]:
-    """What kernels get as addresses."""
-    return (x.labels if x.addresses is None else x.addresses,)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, library
 
 from softcp_gpu.kernels.launch import Branch
-from softcp_gpu.kernels.paste_inputs import Batch, Draws, Rules, masks_lie_elsewhere, work_dtype
+from softcp_gpu.kernels.paste_inputs import Batch, Draws, Rules, work_dtype
 from softcp_gpu.kernels.paste_plan import find_ranges, new_ranges, plan_of
 from softcp_gpu.kernels.paste_tiles import blend, copy_images, fill, grow, new_result, source_tiles
 from softcp_gpu.kernels.rings import new_cores
@@ -86,7 +86,7 @@ def _record_like(x: Batch) -> tuple[Tensor, Tensor]:
 
 
 def _run(x: Batch, draws: Draws, rules: Rules, *, over: bool) -> tuple[Tensor, ...]:
-    if masks_lie_elsewhere(x):  # the first pass fetches them
+    if x.masks_elsewhere:  # the first pass fetches them
         labels = torch.empty(x.mask.shape, dtype=x.mask.dtype, device=x.mask.device)
         x = x._replace(others=labels, labels=labels if x.labels.data_ptr() == x.mask.data_ptr() else x.labels)
     ranged, filled = Branch(x.image), Branch(x.image)

@@ -9,20 +9,11 @@ import torch
 from torch import Tensor
 
 from softcp_gpu.kernels import place_operators as places
-from softcp_gpu.kernels.launch import Branch, as_numbers, beside_grid, grid_of, launch, shared_grid, three
-from softcp_gpu.kernels.paste_inputs import (
-    Batch,
-    Draws,
-    Plan,
-    Rules,
-    address,
-    masks_lie_elsewhere,
-    pixels_of,
-    work_dtype,
-)
+from softcp_gpu.kernels.launch import STREAMED, Branch, as_numbers, beside_grid, grid_of, launch, shared_grid, three
+from softcp_gpu.kernels.paste_inputs import Batch, Draws, Plan, Rules, work_dtype
 
 PACKED, MOVED = 64, 16  # words that a program does at a time
-WARPED, RANGED = 256, 2048  # pixels likewise
+WARPED = 256  # pixels likewise
 
 
 class _Known(NamedTuple):
@@ -114,10 +105,10 @@ def _masks(x: Batch) -> _Known:
     frame = three(x.image.shape[2:])
     per_line = -(-frame[2] // places.WORD)
     others = as_numbers(x.others)
-    region, elsewhere = others if x.region is None else as_numbers(x.region), masks_lie_elsewhere(x)
+    region, elsewhere = others if x.region is None else as_numbers(x.region), x.masks_elsewhere
     region = region.new_empty(1) if elsewhere else region
     other_words, region_words = _new(x, 2, batch, *frame[:2], per_line, dtype=torch.int32).unbind(0)
-    given = (others, region, other_words, region_words, other_box, region_box, *address(x), *frame, per_line)
+    given = (others, region, other_words, region_words, other_box, region_box, x.places, *frame, per_line)
     programs, _ = shared_grid(batch, frame[0] * frame[1] * per_line, PACKED)
     grid = (programs * (1 if x.region is None else 2), batch)
     launch(jit_masks.masks_pass, grid, *given, x.region is not None, elsewhere, PACKED)
@@ -125,8 +116,8 @@ def _masks(x: Batch) -> _Known:
         source_box = other_box
     else:
         size = three(x.labels.shape[2:])
-        grid = grid_of(sources, math.prod(size), RANGED)
-        launch(jit_lesion.box_pass, grid, as_numbers(x.labels), source_box, *size, RANGED)
+        grid = grid_of(sources, math.prod(size), STREAMED)
+        launch(jit_lesion.box_pass, grid, as_numbers(x.labels), source_box, *size, STREAMED)
     return _Known(other_words, region_words, other_box, region_box, source_box, moved_box, numbers[-batch:])
 
 
@@ -197,7 +188,7 @@ def _legal(
 def new_ranges(x: Batch) -> Tensor:
     """Memory for the least and the largest value of each channel of each sample's source, in so many blocks."""
     batch, channels = x.image.shape[:2]
-    blocks, _ = beside_grid(batch * channels, x.source_image.shape[2:].numel(), RANGED)
+    blocks, _ = beside_grid(batch * channels, x.source_image.shape[2:].numel())
     return torch.empty((batch, channels, blocks, 2), dtype=work_dtype(x.image), device=x.image.device)
 
 
@@ -206,6 +197,6 @@ def find_ranges(x: Batch, draws: Draws, ranges: Tensor) -> None:
     from softcp_gpu.kernels import jit_source
 
     batch, channels, blocks, _ = ranges.shape
-    given = (pixels_of(x.source_image, x), draws.source_index, draws.gamma, draws.noise_sigma, ranges, *address(x))
-    sizes = (channels, x.source_image.shape[2:].numel(), blocks, x.addresses is not None, RANGED)
+    given = (x.pixels(x.source_image), draws.source_index, draws.gamma, draws.noise_sigma, ranges, x.places)
+    sizes = (channels, x.source_image.shape[2:].numel(), blocks, x.images_elsewhere, STREAMED)
     launch(jit_source.ranges_pass, (blocks, batch * channels), *given, *sizes)

@@ -9,19 +9,10 @@ import torch
 from torch import Tensor
 
 from softcp_gpu.kernels import rings
-from softcp_gpu.kernels.launch import as_numbers, beside_grid, launch, shared_grid, three
-from softcp_gpu.kernels.paste_inputs import (
-    Batch,
-    Draws,
-    Plan,
-    Rules,
-    address,
-    masks_lie_elsewhere,
-    pixels_of,
-    work_dtype,
-)
+from softcp_gpu.kernels.launch import STREAMED, as_numbers, beside_grid, launch, shared_grid, three
+from softcp_gpu.kernels.paste_inputs import Batch, Draws, Plan, Rules, work_dtype
 
-BLOCK, COPIED = 256, 2048  # pixels that a program does at a time
+BLOCK = 256  # pixels that a program does at a time
 
 
 class Result(NamedTuple):
@@ -36,31 +27,27 @@ class Result(NamedTuple):
 def new_result(x: Batch, *, over: bool) -> Result:
     """Memory for it, except for what is written over, or lies elsewhere."""
     shape, device = x.image.shape, x.image.device
-    there = over or x.addresses is not None
-    image = pixels_of(x.image, x) if there else torch.empty(shape, dtype=x.image.dtype, device=device)
-    mask = torch.empty(1 if masks_lie_elsewhere(x) else x.mask.shape, dtype=x.mask.dtype, device=device)
+    image = x.pixels(x.image) if over or x.images_elsewhere else torch.empty(shape, dtype=x.image.dtype, device=device)
+    mask = torch.empty(1 if x.masks_elsewhere else x.mask.shape, dtype=x.mask.dtype, device=device)
     soft = torch.empty((shape[0], 1, *shape[2:]), dtype=work_dtype(x.image), device=device)
     return Result(image, mask, soft, torch.empty((shape[0], len(shape) + 4), dtype=torch.int64, device=device))
 
 
 def copy_images(x: Batch, image: Tensor, ranges: Tensor | None) -> None:
     """The images as they are; and, where they are the sources, `new_ranges` of them on the way, source by source."""
-    from softcp_gpu.kernels import jit_source
+    from softcp_gpu.kernels import jit_frames
 
     rows, pixels = x.image.shape[0] * x.image.shape[1], x.image.shape[2:].numel()
-    blocks = beside_grid(rows, pixels, COPIED)[0] if ranges is None else ranges.shape[2]
-    noted = image if ranges is None else ranges
-    flags = (ranges is not None, x.addresses is not None, COPIED)
-    launch(
-        jit_source.copy_pass, (blocks, rows), pixels_of(x.image, x), image, noted, *address(x), pixels, blocks, *flags
-    )
+    given = (x.pixels(x.image), image, image if ranges is None else ranges, x.places, pixels)
+    flags = (ranges is not None, x.images_elsewhere, STREAMED)
+    launch(jit_frames.copy_pass, beside_grid(rows, pixels), *given, *flags)
 
 
 def fill(x: Batch, out: Result, *, copies: bool) -> None:
     """The frames as they are without a paste; the images only if `copies`."""
     if copies:
         copy_images(x, out.image, None)
-    if not masks_lie_elsewhere(x):
+    if not x.masks_elsewhere:
         out.mask.copy_(x.mask)
     rings.fill_zeros(out.soft)
 
@@ -81,8 +68,8 @@ def source_tiles(x: Batch, draws: Draws, rules: Rules, plan: Plan) -> Tensor:
     after = torch.empty(shape, dtype=work_dtype(x.image), device=x.image.device)
     frame, room = three(shape[2:]), (rules.dilate_max, 2 * rules.radius)
     drawn = (plan.limits, draws.gamma, draws.noise_sigma, draws.blur_sigma_px, draws.seed)
-    tensors = (pixels_of(x.source_image, x), draws.source_index, plan.sampling, plan.box, *drawn, after, *address(x))
-    sizes = (*room, shape[1], *three(x.source_image.shape[2:]), *frame, rules.stream, x.addresses is not None)
+    tensors = (x.pixels(x.source_image), draws.source_index, plan.sampling, plan.box, *drawn, after, x.places)
+    sizes = (*room, shape[1], *three(x.source_image.shape[2:]), *frame, rules.stream, x.images_elsewhere)
     launch(jit_source.tile_source_pass, _rows(x), *tensors, *sizes, n, BLOCK)
     if not rules.radius:
         return after
@@ -106,9 +93,9 @@ def blend(x: Batch, draws: Draws, rules: Rules, plan: Plan, source: Tensor, out:
     shape, n = x.image.shape, x.image.ndim - 2
     where = (plan.home, plan.affine, as_numbers(x.labels), draws.source_index, out.soft)
     given = (plan.box, draws.k_erode, plan.possible, plan.state, *where)
-    written = (source, out.image, as_numbers(out.mask), out.record, *address(x))
+    written = (source, out.image, as_numbers(out.mask), out.record, x.places)
     sizes = (rules.dilate_max, *three(shape[2:]), *three(x.labels.shape[2:]), shape[1])
-    flags = (rules.erode_max > 0, rules.skips, x.addresses is not None, masks_lie_elsewhere(x), n, BLOCK)
+    flags = (rules.erode_max > 0, rules.skips, x.images_elsewhere, x.masks_elsewhere, n, BLOCK)
     launch(jit_tile.tile_blend_pass, _rows(x), *given, *written, *sizes, *flags)
 
 

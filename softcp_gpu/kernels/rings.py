@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from softcp_gpu.kernels.launch import PROGRAMS_OF_A_WARP, beside_grid, launch, shared_grid
+from softcp_gpu.kernels.launch import PROGRAMS_OF_A_WARP, STREAMED, beside_grid, launch, shared_grid
 
-ERODED, WEIGHED, FILLED = 32, 16, 2048  # words, words and pixels that a program does at a time
+ERODED, WEIGHED = 32, 16  # words that a program does at a time
 
 
 class Lesions(NamedTuple):
@@ -57,7 +57,7 @@ def weigh(lesions: Lesions, shape: Shape, k_erode: Tensor, table: Tensor, soft: 
         soft: (B, 1, *frame), zeros.
         skips: lesions that cannot be eroded by all steps are left out.
     """
-    from softcp_gpu.kernels import jit_tile
+    from softcp_gpu.kernels import jit_grow
 
     batch, planes, *window = lesions.cores.shape
     k_max, lines = table.shape[1] - 2, math.prod(shape.frame[:2])
@@ -65,12 +65,11 @@ def weigh(lesions: Lesions, shape: Shape, k_erode: Tensor, table: Tensor, soft: 
     sizes = (planes, *window, *shape.frame, k_max)
     how = (planes > 1, shape.cross, skips, shape.framed, k_max.bit_length(), shape.axes, WEIGHED)
     grid = shared_grid(batch, lines * -(-shape.frame[2] // 32), WEIGHED, PROGRAMS_OF_A_WARP)
-    launch(jit_tile.rings_pass, grid, *given, *sizes, *how, num_warps=1)
+    launch(jit_grow.rings_pass, grid, *given, *sizes, *how, num_warps=1)
 
 
 def fill_zeros(out: Tensor) -> None:
     """Writes zeros, and leaves room for what runs beside it."""
-    from softcp_gpu.kernels import jit_source
+    from softcp_gpu.kernels import jit_frames
 
-    grid = beside_grid(1, out.numel(), FILLED)
-    launch(jit_source.zeros_pass, grid, out, out.numel(), FILLED)
+    launch(jit_frames.zeros_pass, beside_grid(1, out.numel()), out, out.numel(), STREAMED)

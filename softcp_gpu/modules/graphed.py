@@ -48,10 +48,9 @@ class GraphedSoftCP(nn.Module):
     Note:
         For each of the last four shapes it keeps the memory of what is between a batch and its result; of both as well
         where whole images are transformed, in other blends, and if images are not contiguous; of masks also if they
-        hold class ids. What cannot be captured
-        runs as `aug` itself does: on other devices, where gradients flow to images, in frames of 2**22 pixels and more,
-        under `torch.compile` and while another graph is being captured. Copies and pickles of it hold no graphs, and
-        capture their own.
+        hold class ids. What cannot be captured runs as `aug` itself does: on other devices, where gradients flow to
+        images, in frames of 2**22 pixels and more, under `torch.compile` and while another graph is being captured.
+        Copies and pickles of it hold no graphs, and capture their own.
 
     Example:
         >>> from softcp_gpu import phantoms

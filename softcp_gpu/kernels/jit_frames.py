@@ -1,0 +1,41 @@
+"""Triton: frames as they are without a paste."""
+
+import triton
+import triton.language as tl
+
+from softcp_gpu.kernels.jit_words import lies_at
+
+
+@triton.jit
+def copy_pass(
+    image,  # (B * channels, pixels)
+    out,  # likewise
+    ranges,  # (B * channels, programs, 2), out: as jit_source.ranges_pass, if RANGES
+    addresses,  # (3,) int64, if BY_ADDRESS: of image, source and result
+    pixels,
+    RANGES: tl.constexpr, BY_ADDRESS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """A copy of the images, whose ranges are found on the way."""
+    row = tl.program_id(1).to(tl.int64)
+    dtype: tl.constexpr = ranges.dtype.element_ty
+    image, out = lies_at(image, addresses, 0, BY_ADDRESS), lies_at(out, addresses, 2, BY_ADDRESS)
+    low, high = tl.full([BLOCK], float("inf"), dtype), tl.full([BLOCK], -float("inf"), dtype)
+    for begin in range(tl.program_id(0) * BLOCK, pixels, tl.num_programs(0) * BLOCK):
+        at = begin + tl.arange(0, BLOCK)
+        value = tl.load(image + row * pixels + at, mask=at < pixels, other=0)
+        tl.store(out + row * pixels + at, value, mask=at < pixels)
+        if RANGES:
+            low = tl.minimum(low, tl.where(at < pixels, value.to(dtype), float("inf")))
+            high = tl.maximum(high, tl.where(at < pixels, value.to(dtype), -float("inf")))
+    if RANGES:
+        found = ranges + (row * tl.num_programs(0) + tl.program_id(0)) * 2
+        tl.store(found, tl.min(low, axis=0))
+        tl.store(found + 1, tl.max(high, axis=0))
+
+
+@triton.jit
+def zeros_pass(out, count, BLOCK: tl.constexpr):
+    """Nothing, everywhere."""
+    for begin in range(tl.program_id(0).to(tl.int64) * BLOCK, count, tl.num_programs(0) * BLOCK):
+        at = begin + tl.arange(0, BLOCK)
+        tl.store(out + at, tl.zeros([BLOCK], out.dtype.element_ty), mask=at < count)
