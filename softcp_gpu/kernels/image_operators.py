@@ -14,6 +14,7 @@ from torch import Tensor, library
 from softcp_gpu.kernels.launch import as_numbers, launch, shared_grid, three
 
 BLOCK = 1024  # pixels that a program does at a time
+LINE = 512  # likewise, of a line
 
 
 def crop_and_resize(x: Tensor, size: Tensor, start: Tensor, mode: str) -> Tensor:
@@ -84,9 +85,15 @@ def _transform(x: Tensor, size: Tensor, start: Tensor, *rest: Any) -> Tensor:
     launch(jit_image.intensity_pass, rows, out, ranges, gamma, sigma, seed, *sizes, *powers)
     if radius:
         stages = [out, *(torch.empty_like(out) for _ in shape[3:]), out]
+        block = min(1 << (shape[-1] - 1).bit_length(), LINE)
+        sizes = (shape[1], shape[2:-1].numel(), shape[-1])
         for axis, length in enumerate(shape[2:]):
-            along = (math.prod(shape[axis + 3 :]), length, radius >= length, radius, BLOCK)
-            launch(jit_image.blur_pass, rows, stages[axis], blur, stages[axis + 1], shape[1], pixels, *along)
+            last = axis + 3 == len(shape)
+            along = (math.prod(shape[axis + 3 : -1]), length, last, radius >= length, radius, block)
+            # Few pixels a thread where neighbours are read at all offsets, which is done one by one.
+            warps = max(block // (64 if last else 128), 1)
+            given = (stages[axis], blur, stages[axis + 1], *sizes, *along)
+            launch(jit_image.blur_pass, shared_grid(len(x) * shape[1], pixels, block), *given, num_warps=warps)
     return out
 
 

@@ -9,7 +9,7 @@ with its neighbours, so at most 32 steps are possible. The frame's border neithe
 import triton
 import triton.language as tl
 
-from softcp_gpu.kernels.jit_words import within_line
+from softcp_gpu.kernels.jit_words import split, within_line
 
 UNROLLED = tl.constexpr(4)  # steps whose lines are read while others are spread
 
@@ -147,7 +147,8 @@ def erode_pass(
     for begin in range(tl.program_id(0) * BLOCK, n0 * n1 * n2, tl.num_programs(0) * BLOCK):
         at = begin + tl.arange(0, BLOCK)
         there = at < n0 * n1 * n2
-        k0, k1, w = a0 + at // (n1 * n2), a1 + (at // n2) % n1, a2 + at % n2
+        k0, k1, w = split(at, n1, n2, AXES)
+        k0, k1, w = a0 + k0, a1 + k1, a2 + w
         here = _word(lesion, k0, k1, w, there, False)
         left, right = _line(lesion, k0, k1, w, there, True)
         out = cores + sample * (erode_max + 1) * size + (k0 * w1 + k1) * per_line + w
@@ -213,7 +214,8 @@ def rings_pass(
     for begin in range(tl.program_id(0) * BLOCK, total, tl.num_programs(0) * BLOCK):
         t = begin + tl.arange(0, BLOCK)
         there = t < total
-        k0, k1, w = a0 + t // (n1 * n2), a1 + (t // n2) % n1, a2 + t % n2
+        k0, k1, w = split(t, n1, n2, AXES)
+        k0, k1, w = a0 + k0, a1 + k1, a2 + w
         number = numbers_of(levels(core, k0, k1, w, there, k_max + n2 * 0, CROSS, STAGES, AXES))
         k2 = x + w[:, None] * 32 + bit
         at = ((z + k0[:, None]) * s1 + y + k1[:, None]) * s2 + k2

@@ -3,9 +3,10 @@
 import triton
 import triton.language as tl
 
-from softcp_gpu.kernels.jit_blur import mirrored, tap_weight
+from softcp_gpu.kernels.jit_blur import blurred
 from softcp_gpu.kernels.jit_lesion import nearest_pixel
 from softcp_gpu.kernels.jit_warp import interpolated, place_along, sides, transformed
+from softcp_gpu.kernels.jit_words import split
 
 
 @triton.jit
@@ -60,7 +61,7 @@ def crop_pass(
             inside = at < pixels
             value = tl.zeros([BLOCK], dtype=dtype)
             if active:
-                k0, k1, k2 = at // (s1 * s2), (at // s2) % s1, at % s2
+                k0, k1, k2 = split(at, s1, s2, AXES)
                 if NEAREST:
                     y, in_y = _one_pixel(size, start, AXES - 2, k1, s1)
                     place, in_x = _one_pixel(size, start, AXES - 1, k2, s2)
@@ -117,31 +118,30 @@ def intensity_pass(
 
 @triton.jit
 def blur_pass(
-    image,  # (B, channels, pixels)
+    image,  # (B, channels, lines, length of a line)
     sigma,  # (B, 1)
     out,  # as image, of the samples whose sigma is above 0
-    channels, pixels,
-    stride,  # of the axis
-    length,
+    channels, lines, line_length,
+    step,  # lines from one pixel of the axis to the next, unless it is that of the lines
+    length,  # of the axis
+    ALONG_LINES: tl.constexpr,
     FOLDS: tl.constexpr,  # the kernel is longer than the axis
     RADIUS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """A Gaussian along one axis, its border mirrored."""
+    """A Gaussian along one axis, its border mirrored, in pieces of lines."""
     row = tl.program_id(1)
-    sample = (row // channels).to(tl.int64)
-    width = tl.load(sigma + sample).to(image.dtype.element_ty)
+    width = tl.load(sigma + (row // channels).to(tl.int64)).to(image.dtype.element_ty)
     if width > 0:
-        total = width * 0
-        for tap in range(-RADIUS, RADIUS + 1):
-            total += tap_weight(tap, width)
-        first = row.to(tl.int64) * pixels
-        for begin in range(tl.program_id(0) * BLOCK, pixels, tl.num_programs(0) * BLOCK):
-            at = begin + tl.arange(0, BLOCK)
-            inside, along = at < pixels, (at // stride) % length
-            line = image + first + at - along * stride
-            value = tl.zeros([BLOCK], dtype=image.dtype.element_ty)
-            for tap in tl.range(-RADIUS, RADIUS + 1, loop_unroll_factor=8):  # so that many loads are under way at once
-                place = mirrored(along + tap, length, RADIUS, FOLDS)
-                value += tl.load(line + place * stride, mask=inside, other=0) * (tap_weight(tap, width) / total)
-            tl.store(out + first + at, value, mask=inside)
+        first, pieces = row.to(tl.int64) * lines * line_length, tl.cdiv(line_length, BLOCK)
+        for piece in range(tl.program_id(0), lines * pieces, tl.num_programs(0)):
+            number = piece // pieces
+            x = (piece - number * pieces) * BLOCK + tl.arange(0, BLOCK)
+            line, inside = first + number * line_length, x < line_length
+            if ALONG_LINES:
+                value = blurred(image + line, x, length, 1, width, inside, False, FOLDS, RADIUS)
+            else:
+                along, stride = number // step % length, step * line_length
+                start = image + line - along * stride + x
+                value = blurred(start, along, length, stride, width, inside, False, FOLDS, RADIUS)
+            tl.store(out + line + x, value, mask=inside)

@@ -6,25 +6,27 @@ Volumes have three axes; images have a first one of length 1.
 import triton
 import triton.language as tl
 
-
-@triton.jit
-def _split(at, s1, s2):
-    """Places along the axes."""
-    return at // (s1 * s2), (at // s2) % s1, at % s2
+from softcp_gpu.kernels.jit_words import split
 
 
 @triton.jit
-def _note(box, there, k0, k1, k2, s0, s1, s2):
-    """Widens a sample's box to the pixels that are there, and counts them."""
-    count = tl.sum(there.to(tl.int32), axis=0)
-    if count > 0:
-        tl.atomic_max(box, tl.max(tl.where(there, k0 + 1, 0), axis=0))
-        tl.atomic_max(box + 1, tl.max(tl.where(there, k1 + 1, 0), axis=0))
-        tl.atomic_max(box + 2, tl.max(tl.where(there, k2 + 1, 0), axis=0))
-        tl.atomic_max(box + 3, tl.max(tl.where(there, s0 - k0, 0), axis=0))
-        tl.atomic_max(box + 4, tl.max(tl.where(there, s1 - k1, 0), axis=0))
-        tl.atomic_max(box + 5, tl.max(tl.where(there, s2 - k2, 0), axis=0))
-        tl.atomic_add(box + 6, count)
+def widen(box, end0, end1, end2, back0, back1, back2, count):
+    """Widens a sample's box by what was found, as box_pass notes it, anywhere in a block; 0: nothing."""
+    number = tl.sum(count, axis=0)
+    if number > 0:
+        tl.atomic_max(box, tl.max(end0, axis=0))
+        tl.atomic_max(box + 1, tl.max(end1, axis=0))
+        tl.atomic_max(box + 2, tl.max(end2, axis=0))
+        tl.atomic_max(box + 3, tl.max(back0, axis=0))
+        tl.atomic_max(box + 4, tl.max(back1, axis=0))
+        tl.atomic_max(box + 5, tl.max(back2, axis=0))
+        tl.atomic_add(box + 6, number)
+
+
+@triton.jit
+def sides_of(k, there, length):
+    """Along one axis: how far pixels that are there lie from its start, and from its end; 0 for the others."""
+    return tl.where(there, k + 1, 0), tl.where(there, length - k, 0)
 
 
 @triton.jit
@@ -40,8 +42,11 @@ def box_pass(
     sample = tl.program_id(1).to(tl.int64)
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     there = tl.load(mask + sample * s0 * s1 * s2 + at, mask=at < s0 * s1 * s2, other=0) != 0
-    k0, k1, k2 = _split(at, s1, s2)
-    _note(box + sample * 7, there, k0, k1, k2, s0, s1, s2)
+    k0, k1, k2 = split(at, s1, s2, 3)
+    end0, back0 = sides_of(k0, there, s0)
+    end1, back1 = sides_of(k1, there, s1)
+    end2, back2 = sides_of(k2, there, s2)
+    widen(box + sample * 7, end0, end1, end2, back0, back1, back2, there.to(tl.int32))
 
 
 @triton.jit
@@ -120,12 +125,22 @@ def warped_box_pass(
         a0, n0 = _near_middle(far, s0)
     z, y, x = _corner(origin + sample * AXES, AXES)
     matrix, frame = affine + sample * AXES * (AXES + 1), source + row * d0 * d1 * d2
+    end0, end1, end2 = tl.zeros([BLOCK], tl.int32), tl.zeros([BLOCK], tl.int32), tl.zeros([BLOCK], tl.int32)
+    back0, back1, back2 = tl.zeros([BLOCK], tl.int32), tl.zeros([BLOCK], tl.int32), tl.zeros([BLOCK], tl.int32)
+    count = tl.zeros([BLOCK], tl.int32)
     for begin in range(tl.program_id(0) * BLOCK, n0 * n1 * n2, tl.num_programs(0) * BLOCK):
         at = begin + tl.arange(0, BLOCK)
-        k0, k1, k2 = _split(at, n1, n2)
+        k0, k1, k2 = split(at, n1, n2, AXES)
         k0, k1, k2, inside = a0 + k0, a1 + k1, a2 + k2, at < n0 * n1 * n2
         there = warped_label(frame, matrix, k0 + z, k1 + y, k2 + x, inside, d0, d1, d2, AXES) != 0
-        _note(box + sample * 7, there, k0, k1, k2, s0, s1, s2)
+        end, back = sides_of(k0, there, s0)
+        end0, back0 = tl.maximum(end0, end), tl.maximum(back0, back)
+        end, back = sides_of(k1, there, s1)
+        end1, back1 = tl.maximum(end1, end), tl.maximum(back1, back)
+        end, back = sides_of(k2, there, s2)
+        end2, back2 = tl.maximum(end2, end), tl.maximum(back2, back)
+        count += there.to(tl.int32)
+    widen(box + sample * 7, end0, end1, end2, back0, back1, back2, count)
 
 
 @triton.jit
@@ -142,7 +157,7 @@ def warped_take_pass(
     """A window of each frame with its lesion after its motion."""
     sample = tl.program_id(1).to(tl.int64)
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    k0, k1, k2 = _split(at, s1, s2)
+    k0, k1, k2 = split(at, s1, s2, AXES)
     z, y, x = _corner(origin + sample * AXES, AXES)
     h0, h1, h2 = _corner(extent + sample * AXES, AXES)
     inside = (k1 < h1) & (k2 < h2) & (at < s0 * s1 * s2)
@@ -166,7 +181,7 @@ def take_pass(
     """A window of each frame, 0 beside it."""
     sample = tl.program_id(1).to(tl.int64)
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    k0, k1, k2 = _split(at, s1, s2)
+    k0, k1, k2 = split(at, s1, s2, AXES)
     o0, o1, o2 = _corner(origin + sample * AXES, AXES)
     k0, k1, k2 = k0 + o0, k1 + o1, k2 + o2
     inside = (k0 >= 0) & (k0 < d0) & (k1 >= 0) & (k1 < d1) & (k2 >= 0) & (k2 < d2) & (at < s0 * s1 * s2)

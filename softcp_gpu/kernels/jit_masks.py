@@ -7,7 +7,7 @@ import triton
 import triton.language as tl
 
 from softcp_gpu.kernels.jit_lesion import warped_label
-from softcp_gpu.kernels.jit_words import along_axes, lies_at, ones
+from softcp_gpu.kernels.jit_words import along_axes, lies_at, ones, split
 
 
 @triton.jit
@@ -112,7 +112,7 @@ def moved_words_pass(
     for begin in range(tl.program_id(0) * BLOCK, h0 * h1 * across, tl.num_programs(0) * BLOCK):
         at = begin + tl.arange(0, BLOCK)
         there = at < h0 * h1 * across
-        k0, k1, k2 = at // (h1 * across), (at // across) % h1, at % across
+        k0, k1, k2 = split(at, h1, across, AXES)
         pixel = k2[:, None] * 32 + bit[None, :]
         inside = there[:, None] & (pixel < h2)
         rest = affine + sample * AXES * (AXES + 1)

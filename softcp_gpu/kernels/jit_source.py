@@ -3,10 +3,10 @@
 import triton
 import triton.language as tl
 
-from softcp_gpu.kernels.jit_blur import mirrored, tap_weight
+from softcp_gpu.kernels.jit_blur import blurred
 from softcp_gpu.kernels.jit_tile import tile_of
 from softcp_gpu.kernels.jit_warp import corners, interpolated, transformed
-from softcp_gpu.kernels.jit_words import lies_at
+from softcp_gpu.kernels.jit_words import lies_at, split
 
 
 @triton.jit
@@ -96,7 +96,8 @@ def tile_source_pass(
     base = source + (tl.load(rows + sample) * channels + channel) * d0 * d1 * d2
     for begin in range(tl.program_id(0) * BLOCK, n0 * n1 * n2, tl.num_programs(0) * BLOCK):
         t = begin + tl.arange(0, BLOCK)
-        k0, k1, k2, inside = a0 + t // (n1 * n2), a1 + (t // n2) % n1, a2 + t % n2, t < n0 * n1 * n2
+        k0, k1, k2 = split(t, n1, n2, AXES)
+        k0, k1, k2, inside = a0 + k0, a1 + k1, a2 + k2, t < n0 * n1 * n2
         at = (k0 * s1 + k1) * s2 + k2
         z, zz, wz, y, yy, wy, x, xx, wx = corners(matrix, k0, k1, k2, d0, d1, d2, dtype, AXES)
         value = interpolated(base, inside, z, zz, wz, y, yy, wy, x, xx, wx, AXES).to(dtype)
@@ -111,11 +112,13 @@ def tile_blur_pass(
     image,  # (B, channels, s0, s1, s2)
     box, limits, gamma, sigma, blur, seed,  # as tile_source_pass
     out,  # (B, channels, s0, s1, s2)
-    margin, room, channels, s0, s1, s2, stream, stride, length,
+    margin, room, channels, s0, s1, s2, stream,
+    AXIS: tl.constexpr,  # of three
     SLOT: tl.constexpr,
     ENDS: tl.constexpr,  # the first slot: then the second one's gamma and noise follow
     FOLDS: tl.constexpr,  # the kernel is longer than the axis
     RADIUS: tl.constexpr,
+    AXES: tl.constexpr,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
     """One axis of one slot's blur, of the samples that it blurs; beyond the tile anything may come in."""
@@ -124,20 +127,28 @@ def tile_blur_pass(
     width = tl.load(blur + sample * 2 + SLOT).to(image.dtype.element_ty)
     if width > 0:
         a0, a1, a2, n0, n1, n2 = tile_of(box, sample, margin + room, s0, s1, s2)
-        total = width * 0
-        for tap in range(-RADIUS, RADIUS + 1):
-            total += tap_weight(tap, width)
+        start, count, length, stride = a2, n2, s2, 1
+        if AXIS == 1:
+            start, count, length, stride = a1, n1, s1, s2
+        if AXIS == 0:
+            start, count, length, stride = a0, n0, s0, s1 * s2
+        inner = (start >= RADIUS) & (start + count + RADIUS <= length)
         first = row.to(tl.int64) * s0 * s1 * s2
         for begin in range(tl.program_id(0) * BLOCK, n0 * n1 * n2, tl.num_programs(0) * BLOCK):
             t = begin + tl.arange(0, BLOCK)
-            k0, k1, k2, inside = a0 + t // (n1 * n2), a1 + (t // n2) % n1, a2 + t % n2, t < n0 * n1 * n2
+            k0, k1, k2 = split(t, n1, n2, AXES)
+            k0, k1, k2, inside = a0 + k0, a1 + k1, a2 + k2, t < n0 * n1 * n2
             at = (k0 * s1 + k1) * s2 + k2
-            along = (at // stride) % length
+            along = k2
+            if AXIS == 1:
+                along = k1
+            if AXIS == 0:
+                along = k0
             line = image + first + at - along * stride
-            value = tl.zeros([BLOCK], dtype=image.dtype.element_ty)
-            for tap in tl.range(-RADIUS, RADIUS + 1, loop_unroll_factor=8):  # so that many loads are under way at once
-                neighbour = mirrored(along + tap, length, RADIUS, FOLDS)
-                value += tl.load(line + neighbour * stride, mask=inside, other=0) * (tap_weight(tap, width) / total)
+            if inner:
+                value = blurred(line, along, length, stride, width, inside, True, FOLDS, RADIUS)
+            else:
+                value = blurred(line, along, length, stride, width, inside, False, FOLDS, RADIUS)
             if ENDS:
                 value = _pointwise(value, limits, gamma, sigma, at, seed, stream, sample, channel, channels, 1)
             tl.store(out + first + at, value, mask=inside)

@@ -9,7 +9,7 @@ import triton.language as tl
 from softcp_gpu.kernels.jit_grow import taken_steps
 from softcp_gpu.kernels.jit_lesion import warped_label
 from softcp_gpu.kernels.jit_plan import LESION_TOO_SMALL, PASTED
-from softcp_gpu.kernels.jit_words import along_axes, lies_at
+from softcp_gpu.kernels.jit_words import along_axes, lies_at, split
 
 STATE = tl.constexpr(5)  # numbers of a sample, of jit_plan.plan_pass
 
@@ -77,7 +77,8 @@ def tile_blend_pass(
     frame, matrix = labels + tl.load(rows + sample) * d0 * d1 * d2, affine + sample * AXES * (AXES + 1)
     for begin in range(tl.program_id(0) * BLOCK, total, tl.num_programs(0) * BLOCK):
         t = begin + tl.arange(0, BLOCK)
-        k0, k1, k2 = a0 + t // (n1 * n2), a1 + (t // n2) % n1, a2 + t % n2
+        k0, k1, k2 = split(t, n1, n2, AXES)
+        k0, k1, k2 = a0 + k0, a1 + k1, a2 + k2
         at = (k0 * s1 + k1) * s2 + k2
         weight = tl.load(soft + sample * pixels + at, mask=t < total, other=0)
         shown = weight > 0

@@ -8,6 +8,7 @@ import triton
 import triton.language as tl
 
 from softcp_gpu.kernels.jit_draws import hash64
+from softcp_gpu.kernels.jit_words import split
 
 MIX_FIRST = tl.constexpr(0x7FEB352D)
 MIX_SECOND = tl.constexpr(0x846CA68B - (1 << 32))
@@ -140,7 +141,7 @@ def warp_pass(
     sample = tl.program_id(1).to(tl.int64)
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = at < s0 * s1 * s2
-    k0, k1, k2 = at // (s1 * s2), (at // s2) % s1, at % s2
+    k0, k1, k2 = split(at, s1, s2, AXES)
     corner = origin + sample * AXES
     if AXES == 3:
         k0 += tl.load(corner).to(tl.int32)

@@ -101,6 +101,17 @@ def along_axes(vector, first: tl.constexpr, AXES: tl.constexpr):
 
 
 @triton.jit
+def split(at, n1, n2, AXES: tl.constexpr):
+    """Places along three axes, of places in reading order; divisions are slow, and an image needs but one."""
+    line = at // n2
+    k0, k1, k2 = line * 0, line, at - line * n2
+    if AXES == 3:
+        k0 = line // n1
+        k1 = line - k0 * n1
+    return k0, k1, k2
+
+
+@triton.jit
 def lies_at(x, addresses, number: tl.constexpr, BY_ADDRESS: tl.constexpr):
     """The pixels of x: there, or where a number on the device says, so that a captured graph runs on other memory."""
     if BY_ADDRESS:

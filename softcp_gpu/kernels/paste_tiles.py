@@ -75,13 +75,12 @@ def source_tiles(x: Batch, draws: Draws, rules: Rules, plan: Plan) -> Tensor:
         return after
     before = torch.empty_like(after)
     # Back and forth, so that samples that blur end where the others are; of three axes a pass more, which only copies.
-    lines = [(math.prod(shape[a + 1 :]), shape[a], rules.radius) for a in range(2, n + 2)]
-    lines += [(1, shape[-1], 0)] * (n % 2)
+    lines = [(axis, rules.radius) for axis in range(3 - n, 3)] + [(2, 0)] * (n % 2)
     for slot in range(2):
-        for i, (stride, length, radius) in enumerate(lines):
+        for i, (axis, radius) in enumerate(lines):
             given, out = (before, after) if i % 2 else (after, before)
-            sizes = (*room, shape[1], *frame, rules.stream, stride, length)
-            flags = (slot, slot == 0 and i + 1 == len(lines), radius >= length, radius, BLOCK)
+            sizes = (*room, shape[1], *frame, rules.stream)
+            flags = (axis, slot, slot == 0 and i + 1 == len(lines), radius >= frame[axis], radius, n, BLOCK)
             launch(jit_source.tile_blur_pass, _rows(x), given, plan.box, *drawn, out, *sizes, *flags)
     return after
 
