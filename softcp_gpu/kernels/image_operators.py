@@ -86,13 +86,13 @@ def _transform(x: Tensor, size: Tensor, start: Tensor, *rest: Any) -> Tensor:
     if radius:
         stages = [out, *(torch.empty_like(out) for _ in shape[3:]), out]
         block = min(1 << (shape[-1] - 1).bit_length(), LINE)
-        sizes = (shape[1], shape[2:-1].numel(), shape[-1])
+        of_lines = (shape[1], shape[2:-1].numel(), shape[-1])
         for axis, length in enumerate(shape[2:]):
             last = axis + 3 == len(shape)
             along = (math.prod(shape[axis + 3 : -1]), length, last, radius >= length, radius, block)
             # Few pixels a thread where neighbours are read at all offsets, which is done one by one.
             warps = max(block // (64 if last else 128), 1)
-            given = (stages[axis], blur, stages[axis + 1], *sizes, *along)
+            given = (stages[axis], blur, stages[axis + 1], *of_lines, *along)
             launch(jit_image.blur_pass, shared_grid(len(x) * shape[1], pixels, block), *given, num_warps=warps)
     return out
 

@@ -17,9 +17,7 @@ def _mirrored(place, length, radius, FOLDS: tl.constexpr):
 
 
 @triton.jit
-def blurred(
-    line, along, length, stride, sigma, inside, INNER: tl.constexpr, FOLDS: tl.constexpr, RADIUS: tl.constexpr
-):
+def blurred(line, along, length, stride, sigma, inside, INNER: tl.constexpr, FOLDS: tl.constexpr, RADIUS: tl.constexpr):
     """Pixels blurred along an axis.
 
     `line` points to the axis' first pixel, `along` counts pixels from there, one of them `stride` after the other. All
@@ -32,6 +30,7 @@ def blurred(
         lower, upper = along - tap, along + tap
         if not INNER:
             lower, upper = _mirrored(lower, length, RADIUS, FOLDS), _mirrored(upper, length, RADIUS, FOLDS)
-        both = tl.load(line + lower * stride, mask=inside, other=0) + tl.load(line + upper * stride, mask=inside, other=0)
-        value, total = value + both * weight, total + 2 * weight
+        before = tl.load(line + lower * stride, mask=inside, other=0)
+        after = tl.load(line + upper * stride, mask=inside, other=0)
+        value, total = value + (before + after) * weight, total + 2 * weight
     return value / total

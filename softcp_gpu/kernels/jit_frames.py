@@ -3,7 +3,8 @@
 import triton
 import triton.language as tl
 
-from softcp_gpu.kernels.jit_words import lies_at
+from softcp_gpu.kernels.jit_grow import lesion_of
+from softcp_gpu.kernels.jit_words import lies_at, split
 
 
 @triton.jit
@@ -39,3 +40,25 @@ def zeros_pass(out, count, BLOCK: tl.constexpr):
     for begin in range(tl.program_id(0).to(tl.int64) * BLOCK, count, tl.num_programs(0) * BLOCK):
         at = begin + tl.arange(0, BLOCK)
         tl.store(out + at, tl.zeros([BLOCK], out.dtype.element_ty), mask=at < count)
+
+
+@triton.jit
+def beyond_pass(
+    out,  # (B, pixels)
+    box,  # (B, 7) int32, of lesions that are packed from the frame's first pixel on
+    margin, s0, s1, s2, per_line,
+    AXES: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Nothing, beyond the tiles of jit_grow.rings_pass."""
+    sample = tl.program_id(1).to(tl.int64)
+    _, a, n = lesion_of(out, 0, box, sample, margin, s1, per_line, s0, s1, s2, True)
+    a0, a1, a2 = a
+    n0, n1, n2 = n
+    bit, total, out = tl.arange(0, 32)[None, :], s0 * s1 * per_line, out + sample * s0 * s1 * s2
+    for begin in range(tl.program_id(0) * BLOCK, total, tl.num_programs(0) * BLOCK):
+        t = begin + tl.arange(0, BLOCK)
+        k0, k1, w = split(t, s1, per_line, AXES)
+        tile = (k0 >= a0) & (k0 < a0 + n0) & (k1 >= a1) & (k1 < a1 + n1) & (w >= a2) & (w < a2 + n2)
+        k2 = w[:, None] * 32 + bit
+        at = (k0 * s1 + k1)[:, None] * s2 + k2
+        tl.store(out + at, tl.zeros([BLOCK, 32], out.dtype.element_ty), mask=((t < total) & ~tile)[:, None] & (k2 < s2))

@@ -192,10 +192,10 @@ def rings_pass(
     k_erode,  # (B,) int64
     possible,  # (B,) int32: how many steps leave a core, if ERODES
     table,  # (B, k_max + 2): S of each level
-    soft,  # (B, pixels), zeros, out
+    soft,  # (B, pixels), out, in tiles
     planes, w0, w1, per_line, s0, s1, s2, k_max,
     ERODES: tl.constexpr, CROSS: tl.constexpr,
-    SKIPS: tl.constexpr,  # a lesion that cannot be eroded by all steps is left out
+    SKIPS: tl.constexpr,  # of a lesion that cannot be eroded by all steps S is 0
     FRAMED: tl.constexpr,  # words begin at the frame's first pixel, not at the box's
     STAGES: tl.constexpr, AXES: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -208,9 +208,9 @@ def rings_pass(
     n0, n1, n2 = n
     _, _, _, _, _, place, _ = core
     z, y, x = place
-    bit, total = tl.arange(0, 32)[None, :], n0 * n1 * n2
+    bit, total, kept = tl.arange(0, 32)[None, :], n0 * n1 * n2, 1
     if SKIPS:
-        total = tl.where(taken == tl.load(k_erode + sample), total, 0)
+        kept = (taken == tl.load(k_erode + sample)).to(tl.int32)
     for begin in range(tl.program_id(0) * BLOCK, total, tl.num_programs(0) * BLOCK):
         t = begin + tl.arange(0, BLOCK)
         there = t < total
@@ -219,6 +219,6 @@ def rings_pass(
         number = numbers_of(levels(core, k0, k1, w, there, k_max + n2 * 0, CROSS, STAGES, AXES))
         k2 = x + w[:, None] * 32 + bit
         at = ((z + k0[:, None]) * s1 + y + k1[:, None]) * s2 + k2
-        shown = there[:, None] & (k2 >= 0) & (k2 < s2) & (number > 0)
-        weight = tl.load(table + sample * (k_max + 2) + number, mask=shown, other=0)
+        shown = there[:, None] & (k2 >= 0) & (k2 < s2)
+        weight = tl.load(table + sample * (k_max + 2) + number, mask=shown & (number * kept > 0), other=0)
         tl.store(soft + sample * s0 * s1 * s2 + at, weight, mask=shown)

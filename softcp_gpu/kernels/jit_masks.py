@@ -6,8 +6,11 @@ Frames of images have a first axis of length 1.
 import triton
 import triton.language as tl
 
-from softcp_gpu.kernels.jit_lesion import warped_label
+from softcp_gpu.kernels.jit_lesion import sides_of, warped_label, widen
 from softcp_gpu.kernels.jit_words import along_axes, lies_at, ones, split
+
+LOW_BITS, ONES = tl.constexpr(0x7F7F7F7F), tl.constexpr(0x01010101)  # of each byte
+GATHERED = tl.constexpr(0x01020408)  # times four bits, one in each byte: their sum in the highest byte, side by side
 
 
 @triton.jit
@@ -25,48 +28,59 @@ def _to_last(word):
 
 
 @triton.jit
+def _bits_of_fours(value):
+    """Which of the four bytes of each number are not 0, as its lowest bits."""
+    on = (((value & LOW_BITS) + LOW_BITS) | value) >> 7 & ONES
+    return ((on * GATHERED) >> 24) & 15
+
+
+@triton.jit
 def packed(
     flags, copy, other_copy, words, box, sample, first, step, s0, s1, s2, per_line,
-    COPIES: tl.constexpr, BLOCK: tl.constexpr,
+    COPIES: tl.constexpr,
+    FOURS: tl.constexpr,  # four pixels in each number
+    PIECES: tl.constexpr,  # of a line, each of so many words
+    ACROSS: tl.constexpr,
+    AXES: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Packs every `step`-th block from the first, and widens the sample's box to what is on; as jit_lesion.box_pass."""
-    bit, total = tl.arange(0, 32)[None, :], s0 * s1 * per_line
+    lines, at = s0 * s1, tl.arange(0, BLOCK)
+    column, row = first % PIECES * ACROSS + at % ACROSS, at // ACROSS
+    together: tl.constexpr = 4 if FOURS else 1
+    part, width = tl.arange(0, 32 // together)[None, :], s2 // together
+    across, skipped = column[:, None] * (32 // together) + part, sample * lines * width
+    flags, copy, other_copy = flags + skipped, copy + skipped, other_copy + skipped
+    seen, count = tl.zeros([BLOCK], tl.int32), tl.zeros([BLOCK], tl.int32)
     end0, end1 = tl.zeros([BLOCK], tl.int32), tl.zeros([BLOCK], tl.int32)
-    back0, back1, count = tl.zeros([BLOCK], tl.int32), tl.zeros([BLOCK], tl.int32), tl.zeros([BLOCK], tl.int32)
-    end2, back2 = tl.zeros([BLOCK], tl.int32), tl.zeros([BLOCK], tl.int32)
-    for begin in range(first * BLOCK, total, step * BLOCK):
-        at = begin + tl.arange(0, BLOCK)
-        there, line, across = at < total, at // per_line, (at % per_line) * 32
-        pixel = across[:, None] + bit
-        inside = there[:, None] & (pixel < s2)
-        place = sample * s0 * s1 * s2 + line[:, None] * s2 + pixel
+    back0, back1 = tl.zeros([BLOCK], tl.int32), tl.zeros([BLOCK], tl.int32)
+    for begin in range(first // PIECES * (BLOCK // ACROSS), lines, step // PIECES * (BLOCK // ACROSS)):
+        line = begin + row
+        there = (line < lines) & (column < per_line)
+        place, inside = line[:, None] * width + across, there[:, None] & (across < width)
         value = tl.load(flags + place, mask=inside, other=0)
         if COPIES:
             tl.store(copy + place, value, mask=inside)
             tl.store(other_copy + place, value, mask=inside)
-        word = tl.sum((value != 0).to(tl.int32) << bit, axis=1)
-        tl.store(words + sample * total + at, word, mask=there)
-        k0, k1, some = line // s1, line % s1, word != 0
-        end0, back0 = tl.maximum(end0, tl.where(some, k0 + 1, 0)), tl.maximum(back0, tl.where(some, s0 - k0, 0))
-        end1, back1 = tl.maximum(end1, tl.where(some, k1 + 1, 0)), tl.maximum(back1, tl.where(some, s1 - k1, 0))
-        end2 = tl.maximum(end2, tl.where(some, across + _to_last(word), 0))
-        back2 = tl.maximum(back2, tl.where(some, s2 - across - _before_first(word), 0))
-        count += ones(word)
-    number = tl.sum(count, axis=0)
-    if number > 0:
-        own = box + sample * 7
-        tl.atomic_max(own, tl.max(end0, axis=0))
-        tl.atomic_max(own + 1, tl.max(end1, axis=0))
-        tl.atomic_max(own + 2, tl.max(end2, axis=0))
-        tl.atomic_max(own + 3, tl.max(back0, axis=0))
-        tl.atomic_max(own + 4, tl.max(back1, axis=0))
-        tl.atomic_max(own + 5, tl.max(back2, axis=0))
-        tl.atomic_add(own + 6, number)
+        on = _bits_of_fours(value) if FOURS else (value != 0).to(tl.int32)
+        word = tl.sum(on << part * together, axis=1)
+        tl.store(words + (sample * lines + line) * per_line + column, word, mask=there)
+        k0, k1, some = line * 0, line, word != 0
+        if AXES == 3:
+            k0 = line // s1
+            k1 = line - k0 * s1
+        end, back = sides_of(k0, some, s0)
+        end0, back0 = tl.maximum(end0, end), tl.maximum(back0, back)
+        end, back = sides_of(k1, some, s1)
+        end1, back1 = tl.maximum(end1, end), tl.maximum(back1, back)
+        seen, count = seen | word, count + ones(word)
+    last, rest = column * 32 + _to_last(seen), s2 - column * 32 - _before_first(seen)
+    end2, back2 = tl.where(seen != 0, last, 0), tl.where(seen != 0, rest, 0)
+    widen(box + sample * 7, end0, end1, end2, back0, back1, back2, count)
 
 
 @triton.jit
 def masks_pass(
-    others,  # (B, s0, s1, s2), not 0 on lesions; region likewise, if WITH_REGION
+    others,  # (B, s0, s1, s2), not 0 on lesions; region likewise, if WITH_REGION; or four pixels in each number
     region,
     other_words,  # (B, s0, s1, per_line) int32, out; region_words likewise
     region_words,
@@ -74,20 +88,22 @@ def masks_pass(
     region_box,
     addresses,  # (6,) int64, if ELSEWHERE: the last three of mask, region and new mask; then `others` is written
     s0, s1, s2, per_line,
-    WITH_REGION: tl.constexpr, ELSEWHERE: tl.constexpr, BLOCK: tl.constexpr,
+    WITH_REGION: tl.constexpr, ELSEWHERE: tl.constexpr,
+    FOURS: tl.constexpr, REGION_FOURS: tl.constexpr, PIECES: tl.constexpr, ACROSS: tl.constexpr,  # as packed
+    AXES: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Masks as words, and the boxes around what is on; of two masks each is done by every second program."""
+    """Masks as words, and the boxes around what is on; of two masks one is done by the second half of the programs."""
     sample, first, step = tl.program_id(1).to(tl.int64), tl.program_id(0), tl.num_programs(0)
     mask, new = lies_at(others, addresses, 3, ELSEWHERE), lies_at(others, addresses, 5, ELSEWHERE)
-    region, turn = lies_at(region, addresses, 4, ELSEWHERE and WITH_REGION), first * 0
+    region, half = lies_at(region, addresses, 4, ELSEWHERE and WITH_REGION), step
     if WITH_REGION:
-        first, step, turn = first // 2, step // 2, first % 2
-    if turn == 0:
-        out = (other_words, other_box, sample, first, step)
-        packed(mask, others, new, *out, s0, s1, s2, per_line, ELSEWHERE, BLOCK)
+        half = step // 2
+    if first < half:
+        out = (other_words, other_box, sample, first, half)
+        packed(mask, others, new, *out, s0, s1, s2, per_line, ELSEWHERE, FOURS, PIECES, ACROSS, AXES, BLOCK)
     else:
-        out = (region_words, region_box, sample, first, step)
-        packed(region, region, region, *out, s0, s1, s2, per_line, False, BLOCK)
+        out = (region_words, region_box, sample, first - half, half)
+        packed(region, region, region, *out, s0, s1, s2, per_line, False, REGION_FOURS, PIECES, ACROSS, AXES, BLOCK)
 
 
 @triton.jit

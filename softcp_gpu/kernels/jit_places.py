@@ -1,9 +1,9 @@
-"""Triton: places for lesions are tried, then all places of those that have found none, and one is drawn."""
+"""Triton: where lesions may lie at all, and how many of their pixels fall where at some places there."""
 
 import triton
 import triton.language as tl
 
-from softcp_gpu.kernels.jit_words import along_axes, count_shared, is_legal, length_of
+from softcp_gpu.kernels.jit_words import along_axes, count_shared, is_legal, length_of, split
 
 
 @triton.jit
@@ -95,7 +95,7 @@ def count_at(
     visible, in_region, on_others = h2 * 0, h2 * 0, h2 * 0  # numbers of the device, also if no word is counted
     for first in range(0, h0 * h1 * across, BLOCK):
         at = first + tl.arange(0, BLOCK)
-        k0, k1, k2 = at // (across * h1), (at // across) % h1, at % across
+        k0, k1, k2 = split(at, h1, across, AXES)
         inside = at < h0 * h1 * across
         word = tl.load(lesion + ((sample * w0 + k0) * w1 + k1) * words + k2, mask=inside, other=0)
         a, b, c = count_shared(
@@ -141,110 +141,3 @@ def count_pass(
     tl.store(counts + here * 4 + 1, in_region)
     tl.store(counts + here * 4 + 2, on_others)
     tl.store(counts + here * 4 + 3, (legal & (n0 > 0) & (n1 > 0) & (n2 > 0)).to(tl.int32))
-
-
-@triton.jit
-def _first_legal(counts, sample, PLACES: tl.constexpr):
-    """The number of the first legal candidate, PLACES if none is."""
-    number = tl.arange(0, PLACES)
-    legal = tl.load(counts + (sample * PLACES + number) * 4 + 3) != 0
-    return tl.min(tl.where(legal, number, PLACES), axis=0)
-
-
-@triton.jit
-def map_pass(
-    lesion, region, others, extent, area,  # as count_pass
-    first,  # (B, AXES) int64: the first place of the map
-    span,  # (B, AXES) int64: places along each axis
-    counts,  # (B, PLACES, 4) int32, of the candidates
-    legal,  # (B, most) bytes, out: of all places, in reading order; written where no candidate is legal
-    most, w0, w1, words, d0, d1, d2, per_line,
-    WITH_REGION: tl.constexpr,
-    REGION: tl.constexpr, OTHERS: tl.constexpr, VISIBLE: tl.constexpr,
-    REGION_SHARE: tl.constexpr, OTHERS_SHARE: tl.constexpr, VISIBLE_SHARE: tl.constexpr,
-    AXES: tl.constexpr,
-    PLACES: tl.constexpr,
-    BLOCK: tl.constexpr,
-):  # fmt: skip
-    """All places of the samples none of whose candidates is legal, place beside place."""
-    sample = tl.program_id(1).to(tl.int64)
-    n0, n1, n2 = along_axes(span + sample * AXES, 1, AXES)
-    if _first_legal(counts, sample, PLACES) == PLACES:
-        o0, o1, o2 = along_axes(first + sample * AXES, 0, AXES)
-        h0, h1, h2 = along_axes(extent + sample * AXES, 1, AXES)
-        across, frame = (h2 + 31) // 32, d0 * d1 * per_line  # where there is a place, the window holds the lesion
-        pixels = tl.load(area + sample).to(tl.float64)
-        for start in range(tl.program_id(0) * BLOCK, n0 * n1 * n2, tl.num_programs(0) * BLOCK):
-            at = start + tl.arange(0, BLOCK)
-            z, y, x = o0 + at // (n1 * n2), o1 + (at // n2) % n1, o2 + at % n2
-            visible, in_region, on_others = at * 0, at * 0, at * 0
-            for k in range(0, h0 * h1 * across):
-                k0, k1, k2 = k // (across * h1), (k // across) % h1, k % across
-                word = tl.load(lesion + ((sample * w0 + k0) * w1 + k1) * words + k2)
-                if word != 0:
-                    a, b, c = count_shared(
-                        word, region + sample * frame, others + sample * frame,
-                        z + k0, y + k1, x + 32 * k2, d0, d1, d2, per_line, WITH_REGION,
-                    )  # fmt: skip
-                    visible += a
-                    in_region += b
-                    on_others += c
-            found = is_legal(
-                visible, in_region, on_others, pixels, WITH_REGION,
-                REGION, OTHERS, VISIBLE, REGION_SHARE, OTHERS_SHARE, VISIBLE_SHARE,
-            )  # fmt: skip
-            tl.store(legal + sample * most + at, found.to(tl.uint8), mask=at < n0 * n1 * n2)
-
-
-@triton.jit
-def drawn_place(
-    counts, candidates, legal, first, span, rank_u, sample, most,
-    AXES: tl.constexpr, PLACES: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
-    """The first legal candidate, or else a place of the map by its rank; without any, the map's first place."""
-    best = _first_legal(counts, sample, PLACES)
-    z, y, x = along_axes(candidates + (sample * PLACES + tl.minimum(best, PLACES - 1)) * AXES, 0, AXES)
-    z, y, x = best * 0 + z, best * 0 + y, best * 0 + x
-    if best == PLACES:
-        n0, n1, n2 = along_axes(span + sample * AXES, 1, AXES)
-        total, number = n0 * n1 * n2, 0
-        for start in range(0, total, BLOCK):
-            at = start + tl.arange(0, BLOCK)
-            number += tl.sum(tl.load(legal + sample * most + at, mask=at < total, other=0).to(tl.int32), axis=0)
-        rank = tl.minimum((tl.load(rank_u + sample) * number).to(tl.int32), number - 1)
-        seen, place = 0, 0
-        for start in range(0, total, BLOCK):
-            at = start + tl.arange(0, BLOCK)
-            flag = tl.load(legal + sample * most + at, mask=at < total, other=0).to(tl.int32)
-            order = seen + tl.cumsum(flag, axis=0)
-            place += tl.sum(tl.where((flag != 0) & (order == rank + 1), at, 0), axis=0)
-            seen += tl.sum(flag, axis=0)
-        o0, o1, o2 = along_axes(first + sample * AXES, 0, AXES)
-        z = o0 + place // tl.maximum(n1 * n2, 1)
-        y = o1 + (place // tl.maximum(n2, 1)) % tl.maximum(n1, 1)
-        x = o2 + place % tl.maximum(n2, 1)
-    return z, y, x
-
-
-@triton.jit
-def draw_pass(
-    counts,  # (B, PLACES, 4) int32, of the candidates
-    candidates,  # (B, PLACES, AXES) int64
-    legal,  # (B, most) bytes, of map_pass
-    first,  # (B, AXES) int64
-    span,  # (B, AXES) int64
-    rank_u,  # (B,) float64
-    origin,  # (B, AXES) int64, out
-    most,
-    AXES: tl.constexpr,
-    PLACES: tl.constexpr,
-    BLOCK: tl.constexpr,
-):  # fmt: skip
-    """The first legal candidate, or else a place of the map by its rank; without any, the map's first place."""
-    sample = tl.program_id(1).to(tl.int64)
-    z, y, x = drawn_place(counts, candidates, legal, first, span, rank_u, sample, most, AXES, PLACES, BLOCK)
-    out = origin + sample * AXES
-    if AXES == 3:
-        tl.store(out, z)
-    tl.store(out + AXES - 2, y)
-    tl.store(out + AXES - 1, x)

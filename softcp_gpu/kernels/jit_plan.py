@@ -3,7 +3,8 @@
 import triton
 import triton.language as tl
 
-from softcp_gpu.kernels.jit_places import count_at, drawn_place, rectangle, store_places
+from softcp_gpu.kernels.jit_map import drawn_place
+from softcp_gpu.kernels.jit_places import count_at, rectangle, store_places
 from softcp_gpu.kernels.jit_words import along_axes, is_legal, length_of
 
 # What becomes of a sample, as types.Status numbers it.

@@ -9,7 +9,7 @@ from softcp_gpu.kernels.jit_plan import weights
 
 @triton.jit
 def words_pass(
-    mask,  # (B, s0, s1, s2), not 0 on lesions
+    mask,  # (B, s0, s1, s2), not 0 on lesions; or four pixels in each number
     alpha,  # (B,), or a number; k_erode and k_dilate likewise, as EACH says
     k_erode,
     k_dilate,
@@ -19,12 +19,14 @@ def words_pass(
     table,  # (B, k_max + 2), out: S of each level
     s0, s1, s2, per_line, k_max,
     ALPHAS: tl.constexpr, ERODES_EACH: tl.constexpr, DILATES_EACH: tl.constexpr,
-    GEOMETRIC: tl.constexpr, LEVELS: tl.constexpr, BLOCK: tl.constexpr,
+    GEOMETRIC: tl.constexpr, LEVELS: tl.constexpr,
+    FOURS: tl.constexpr, PIECES: tl.constexpr, ACROSS: tl.constexpr,  # as jit_masks.packed
+    AXES: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Lesions as words, boxes around them, and the weights."""
     sample = tl.program_id(1).to(tl.int64)
     out = (words, box, sample, tl.program_id(0), tl.num_programs(0))
-    packed(mask, mask, mask, *out, s0, s1, s2, per_line, False, BLOCK)
+    packed(mask, mask, mask, *out, s0, s1, s2, per_line, False, FOURS, PIECES, ACROSS, AXES, BLOCK)
     if tl.program_id(0) == 0:
         base, erode, dilate = alpha, k_erode, k_dilate
         if ALPHAS:

@@ -31,15 +31,19 @@ def pieces_of(batch: int, frame: tuple[int, ...]) -> Pieces:
     return Pieces(-(-programs // number) * number, number, words)
 
 
-def flags_of(mask: Tensor, length: int) -> tuple[Tensor, bool]:
+def flags_of(mask: Tensor, length: int, *, elsewhere: bool = False) -> tuple[Tensor, bool]:
     """What kernels get of a mask, and whether that is four pixels in each number.
 
     Args:
-        mask: contiguous; the memory that it stands for begins where it does, or at a multiple of 16 bytes.
+        mask: (B, 1, *frame).
         length: of its lines.
+        elsewhere: of the mask only the type counts; what kernels read lies at a multiple of 16 bytes.
     """
     numbers = as_numbers(mask)
-    fours = numbers.element_size() == 1 and length % BY_FOURS == 0 and numbers.data_ptr() % BY_FOURS == 0
-    if fours and numbers.storage_offset() % BY_FOURS == 0 and numbers.is_contiguous():
-        return numbers.reshape(-1).view(torch.int32), True
+    fours = numbers.element_size() == 1 and length % BY_FOURS == 0
+    if elsewhere:
+        return numbers.new_empty(1, dtype=torch.int32 if fours else numbers.dtype), fours
+    numbers = numbers.contiguous()
+    if fours and numbers.data_ptr() % BY_FOURS == numbers.storage_offset() % BY_FOURS == 0:
+        return numbers.view(-1).view(torch.int32), True
     return numbers, False

@@ -14,7 +14,7 @@ from torch import Tensor, library
 
 from softcp_gpu.kernels.launch import Branch
 from softcp_gpu.kernels.paste_inputs import Batch, Draws, Rules, work_dtype
-from softcp_gpu.kernels.paste_plan import find_ranges, new_ranges, plan_of
+from softcp_gpu.kernels.paste_plan import find_ranges, look_at_masks, new_ranges, plan_of
 from softcp_gpu.kernels.paste_tiles import blend, copy_images, fill, grow, new_result, source_tiles
 from softcp_gpu.kernels.rings import new_cores
 
@@ -89,6 +89,7 @@ def _run(x: Batch, draws: Draws, rules: Rules, *, over: bool) -> tuple[Tensor, .
     if x.masks_elsewhere:  # the first pass fetches them
         labels = torch.empty(x.mask.shape, dtype=x.mask.dtype, device=x.mask.device)
         x = x._replace(others=labels, labels=labels if x.labels.data_ptr() == x.mask.data_ptr() else x.labels)
+    known = look_at_masks(x)  # with all of the memory's bandwidth: what follows waits for it, and not for the frames
     ranged, filled = Branch(x.image), Branch(x.image)
     ranges = new_ranges(x) if x.source_range is None else x.source_range[:, :, None]
     own = x.source_image.data_ptr() == x.image.data_ptr() and x.source_image.shape == x.image.shape
@@ -102,7 +103,7 @@ def _run(x: Batch, draws: Draws, rules: Rules, *, over: bool) -> tuple[Tensor, .
     if out is not None:
         with filled.begin():
             fill(x, out, copies=not over and not at_once)
-    plan = plan_of(x, draws, rules, ranged, ranges, of_sources=at_once)
+    plan = plan_of(x, draws, rules, known, ranged, ranges, of_sources=at_once)
     cores = new_cores(plan.words, rules.erode_max)
     if out is not None:
         with filled.begin():

@@ -8,15 +8,16 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from softcp_gpu.kernels import packing
 from softcp_gpu.kernels import place_operators as places
 from softcp_gpu.kernels.launch import STREAMED, Branch, as_numbers, beside_grid, grid_of, launch, shared_grid, three
 from softcp_gpu.kernels.paste_inputs import Batch, Draws, Plan, Rules, work_dtype
 
-PACKED, MOVED = 64, 16  # words that a program does at a time
+MOVED = 16  # words that a program does at a time
 WARPED = 256  # pixels likewise
 
 
-class _Known(NamedTuple):
+class Known(NamedTuple):
     """Of masks that do not move: words (B, *frame, words) int32, and boxes (rows, 7) int32, as jit_lesion.box_pass."""
 
     others: Tensor
@@ -47,17 +48,19 @@ class _Tried(NamedTuple):
     candidates: Tensor
 
 
-def plan_of(x: Batch, draws: Draws, rules: Rules, branch: Branch, ranges: Tensor, *, of_sources: bool) -> Plan:
+def plan_of(
+    x: Batch, draws: Draws, rules: Rules, known: Known, branch: Branch, ranges: Tensor, *, of_sources: bool
+) -> Plan:
     """Boxes, motions, places and weights.
 
     Args:
         x, draws, rules: of the call.
+        known: of `look_at_masks`.
         branch: in which the ranges are found.
         ranges: of `find_ranges`; if of_sources, of `paste_tiles.copy_images`.
     """
     from softcp_gpu.kernels import jit_plan
 
-    known = _masks(x)
     moved = _motion(x, draws, rules, known)
     tried = _candidates(x, draws, rules, known, moved)
     words = _words(x, draws, rules, moved, tried)
@@ -94,7 +97,7 @@ def _inside(rules: Rules) -> bool:
     return rules.fraction[2] and rules.bounds[2] == 1
 
 
-def _masks(x: Batch) -> _Known:
+def look_at_masks(x: Batch) -> Known:
     """Words and boxes of all masks."""
     from softcp_gpu.kernels import jit_lesion, jit_masks
 
@@ -103,25 +106,27 @@ def _masks(x: Batch) -> _Known:
     boxes = numbers[:-batch].view(-1, 7).split([batch, batch, batch, sources])
     other_box, region_box, moved_box, source_box = boxes
     frame = three(x.image.shape[2:])
-    per_line = -(-frame[2] // places.WORD)
-    others = as_numbers(x.others)
-    region, elsewhere = others if x.region is None else as_numbers(x.region), x.masks_elsewhere
-    region = region.new_empty(1) if elsewhere else region
+    per_line = -(-frame[2] // packing.WORD)
+    elsewhere, pieces = x.masks_elsewhere, packing.pieces_of(batch, frame)
+    others, fours = packing.flags_of(x.others, frame[2])
+    region, region_fours = others, fours
+    if x.region is not None:
+        region, region_fours = packing.flags_of(x.region, frame[2], elsewhere=elsewhere)
     other_words, region_words = _new(x, 2, batch, *frame[:2], per_line, dtype=torch.int32).unbind(0)
     given = (others, region, other_words, region_words, other_box, region_box, x.places, *frame, per_line)
-    programs, _ = shared_grid(batch, frame[0] * frame[1] * per_line, PACKED)
-    grid = (programs * (1 if x.region is None else 2), batch)
-    launch(jit_masks.masks_pass, grid, *given, x.region is not None, elsewhere, PACKED)
+    how = (x.region is not None, elsewhere, fours, region_fours, pieces.number, pieces.words)
+    grid = (pieces.programs * (1 if x.region is None else 2), batch)
+    launch(jit_masks.masks_pass, grid, *given, *how, x.image.ndim - 2, packing.PACKED)
     if x.labels.data_ptr() == x.others.data_ptr() and x.labels.shape == x.others.shape:
         source_box = other_box
     else:
         size = three(x.labels.shape[2:])
         grid = grid_of(sources, math.prod(size), STREAMED)
         launch(jit_lesion.box_pass, grid, as_numbers(x.labels), source_box, *size, STREAMED)
-    return _Known(other_words, region_words, other_box, region_box, source_box, moved_box, numbers[-batch:])
+    return Known(other_words, region_words, other_box, region_box, source_box, moved_box, numbers[-batch:])
 
 
-def _motion(x: Batch, draws: Draws, rules: Rules, known: _Known) -> _Moved:
+def _motion(x: Batch, draws: Draws, rules: Rules, known: Known) -> _Moved:
     """Motions, and the boxes around what they move, into `known.moved_box`."""
     from softcp_gpu.kernels import jit_lesion, jit_motion
 
@@ -138,7 +143,7 @@ def _motion(x: Batch, draws: Draws, rules: Rules, known: _Known) -> _Moved:
     return _Moved(affine, corner, whole)
 
 
-def _candidates(x: Batch, draws: Draws, rules: Rules, known: _Known, moved: _Moved) -> _Tried:
+def _candidates(x: Batch, draws: Draws, rules: Rules, known: Known, moved: _Moved) -> _Tried:
     """Where each lesion may lie at all, and places there."""
     from softcp_gpu.kernels import jit_plan
 
@@ -156,7 +161,7 @@ def _words(x: Batch, draws: Draws, rules: Rules, moved: _Moved, tried: _Tried) -
     from softcp_gpu.kernels import jit_masks
 
     *lines, length = three(rules.window)
-    words = _new(x, len(x.image), *lines, -(-length // places.WORD), dtype=torch.int32)
+    words = _new(x, len(x.image), *lines, -(-length // packing.WORD), dtype=torch.int32)
     given = (as_numbers(x.labels), draws.source_index, moved.affine, tried.home, tried.extent, words)
     grid = shared_grid(len(words), words.shape[1:].numel(), MOVED)
     sizes = (*three(x.labels.shape[2:]), *words.shape[1:])
@@ -176,12 +181,10 @@ def _legal(
     given = (*boxes, tried.candidates, tried.span, counts, candidates)
     launch(jit_places.count_pass, (candidates, batch), *given, *sizes, *rule, n, places.COUNTED)
     # Where a lesion may lie partly outside, its box begins at most its own length before the frame.
-    outside = [0] * n if _inside(rules) else [*rules.window[:-1], places.WORD * packed[0].shape[-1]]
+    outside = [0] * n if _inside(rules) else [*rules.window[:-1], packing.WORD * packed[0].shape[-1]]
     most = math.prod(length + side for length, side in zip(x.image.shape[2:], outside, strict=True))
     legal = _new(x, batch, most, dtype=torch.uint8)
-    grid = (min(grid_of(batch, most, places.MAPPED)[0], places.PROGRAMS), batch)
-    given = (*boxes, tried.first, tried.span, counts, legal, most)
-    launch(jit_places.map_pass, grid, *given, *sizes, *rule, n, candidates, places.MAPPED)
+    places.fill_map(boxes, tried.first, tried.span, counts, legal, sizes, rule)
     return counts, legal
 
 

@@ -14,10 +14,11 @@ from torch import Tensor, library
 
 from softcp_gpu.kernels import lesion_operators
 from softcp_gpu.kernels.launch import as_numbers, grid_of, launch, three
+from softcp_gpu.kernels.packing import PACKED, WORD
 
-WORD = 32
-PACKED, COUNTED, MAPPED, RANKED = 64, 256, 128, 4096  # what a program does at a time
-PROGRAMS = 256  # for the map of a sample; mostly they see that it is not needed
+COUNTED, RANKED = 256, 4096  # words of a lesion, and places, that a program does at a time
+MAPPED, WORDS = 32, 8  # places on a map, and words of a lesion at each of them, likewise
+MAPPERS, ASKED = 1024, 64  # programs for all maps of a batch; samples of which they look up at once who asks for one
 
 
 class Masks(NamedTuple):
@@ -128,6 +129,24 @@ def _pack_like(mask: Tensor) -> Tensor:
     return mask.new_empty((mask.shape[0], *mask.shape[2:-1], -(-mask.shape[-1] // WORD)), dtype=torch.int32)
 
 
+def fill_map(
+    tensors: Sequence[Tensor],
+    first: Tensor,
+    span: Tensor,
+    counts: Tensor,
+    legal: Tensor,
+    sizes: Sequence[int],
+    rule: Sequence[Any],
+) -> None:
+    """All places of the samples none of whose candidates is legal, into `legal`, as jit_places.map_pass has it."""
+    from softcp_gpu.kernels import jit_map
+
+    (batch, most), places, axes = legal.shape, counts.shape[1], first.shape[1]
+    blocks, _ = grid_of(batch, most, MAPPED)
+    given = (*tensors, first, span, counts, legal, batch, most, *sizes, *rule, axes, places, ASKED, MAPPED, WORDS)
+    launch(jit_map.map_pass, (min(blocks * batch, MAPPERS), 1), *given)
+
+
 _RULE = "int[] shape, float[] bounds, bool[] fraction"
 
 
@@ -189,7 +208,7 @@ def _count_like(lesion: Tensor, extent: Any, area: Any, region: Any, others: Any
     schema=f"({_MASKS}, Tensor candidates, Tensor counts, Tensor first, Tensor span, Tensor rank_u, {_RULE}) -> Tensor",
 )
 def _draw(*inputs: Any) -> Tensor:
-    from softcp_gpu.kernels import jit_places
+    from softcp_gpu.kernels import jit_map
 
     lesion, *masks, candidates, counts, first, span, rank_u, shape, bounds, fraction = inputs
     tensors, sizes, rule = _split(Masks(lesion, *masks), shape, bounds, fraction)
@@ -198,12 +217,10 @@ def _draw(*inputs: Any) -> Tensor:
     most = math.prod(length + side for length, side in zip(shape, outside, strict=True))
     legal = torch.empty((len(first), most), dtype=torch.uint8, device=first.device)
     axes, places = len(shape), candidates.shape[1]
-    given = (*tensors, first, span, counts, legal, most, *sizes, *rule, axes, places)
-    blocks, batch = grid_of(len(first), most, MAPPED)
-    launch(jit_places.map_pass, (min(blocks, PROGRAMS), batch), *given, MAPPED)
+    fill_map(tensors, first, span, counts, legal, sizes, rule)
     origin = torch.empty_like(first)
     drawn = (counts, candidates, legal, first, span, rank_u, origin, most, axes, places, RANKED)
-    launch(jit_places.draw_pass, (1, len(first)), *drawn)
+    launch(jit_map.draw_pass, (1, len(first)), *drawn)
     return origin
 
 

@@ -48,14 +48,14 @@ def erode(lesions: Lesions, shape: Shape) -> None:
 
 
 def weigh(lesions: Lesions, shape: Shape, k_erode: Tensor, table: Tensor, soft: Tensor, *, skips: bool) -> None:
-    """Writes S where it is not 0, in the tile around each lesion.
+    """Writes S in the tile around each lesion; beyond it all are 0.
 
     Args:
         lesions, shape: eroded.
         k_erode: (B,) int64, steps to take.
         table: (B, k_max + 2), S of each level.
-        soft: (B, 1, *frame), zeros.
-        skips: lesions that cannot be eroded by all steps are left out.
+        soft: (B, 1, *frame).
+        skips: of lesions that cannot be eroded by all steps S is 0.
     """
     from softcp_gpu.kernels import jit_grow
 
@@ -66,6 +66,22 @@ def weigh(lesions: Lesions, shape: Shape, k_erode: Tensor, table: Tensor, soft: 
     how = (planes > 1, shape.cross, skips, shape.framed, k_max.bit_length(), shape.axes, WEIGHED)
     grid = shared_grid(batch, lines * -(-shape.frame[2] // 32), WEIGHED, PROGRAMS_OF_A_WARP)
     launch(jit_grow.rings_pass, grid, *given, *sizes, *how, num_warps=1)
+
+
+def fill_beyond(lesions: Lesions, shape: Shape, margin: int, soft: Tensor) -> None:
+    """Writes zeros wherever `weigh` writes nothing, beside it.
+
+    Args:
+        lesions, shape: framed.
+        margin: the most steps of dilation.
+        soft: (B, 1, *frame).
+    """
+    from softcp_gpu.kernels import jit_frames
+
+    per_line = lesions.words.shape[-1]
+    grid = beside_grid(len(soft), soft.shape[1:].numel())
+    sizes = (margin, *shape.frame, per_line, shape.axes, STREAMED // 32)
+    launch(jit_frames.beyond_pass, grid, soft, lesions.box, *sizes)
 
 
 def fill_zeros(out: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""The soft mask as one operator of torch: four launches. Nothing is differentiated.
+"""The soft mask as one operator of torch: five launches. Nothing is differentiated.
 
 Triton is imported when it first runs.
 """
@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, library
 
 from softcp_gpu.kernels import rings
-from softcp_gpu.kernels.launch import Branch, as_numbers, launch, shared_grid, three
-from softcp_gpu.kernels.paste_plan import PACKED
-from softcp_gpu.kernels.place_operators import WORD
+from softcp_gpu.kernels.launch import Branch, launch, three
+from softcp_gpu.kernels.packing import PACKED, WORD, flags_of, pieces_of
 
 MOST_STEPS = 32  # of erosion and of dilation: a word is looked at with its neighbours
 
@@ -54,9 +53,7 @@ def _soft_mask(*inputs: Any) -> Tensor:
 
     mask, alphas, erodes, dilates, alpha, erode_max, k_max, cross, geometric, skips = inputs
     batch, shape, frame, device = len(mask), mask.shape, three(mask.shape[2:]), mask.device
-    soft, filled = torch.empty(shape, dtype=_dtype(alphas), device=device), Branch(mask)
-    with filled.begin():
-        rings.fill_zeros(soft)
+    soft = torch.empty(shape, dtype=_dtype(alphas), device=device)
     noted = torch.zeros(batch * 8, dtype=torch.int32, device=device)
     box, possible = noted[: batch * 7], noted[batch * 7 :]
     steps = torch.empty(batch, dtype=torch.int64, device=device)
@@ -67,14 +64,18 @@ def _soft_mask(*inputs: Any) -> Tensor:
     drawn = [same if alphas is None else alphas, erode_max if erodes is None else erodes]
     drawn += [k_max if dilates is None else dilates]
     each = (alphas is not None, erodes is not None, dilates is not None)
-    given = (as_numbers(mask), *drawn, words, box, steps, table, *frame, per_line, k_max)
-    how = (*each, geometric, 1 << (k_max + 1).bit_length(), PACKED)
-    launch(jit_soft.words_pass, shared_grid(batch, words.shape[1:].numel(), PACKED), *given, *how)
+    (flags, fours), pieces, axes = flags_of(mask.contiguous(), frame[2]), pieces_of(batch, frame), len(shape) - 2
+    given = (flags, *drawn, words, box, steps, table, *frame, per_line, k_max)
+    how = (*each, geometric, 1 << (k_max + 1).bit_length(), fours, pieces.number, pieces.words, axes, PACKED)
+    launch(jit_soft.words_pass, (pieces.programs, batch), *given, *how)
     lesions = rings.Lesions(words, rings.new_cores(words, erode_max), box, possible)
-    grown = rings.Shape(frame, len(shape) - 2, cross, framed=True)
+    grown = rings.Shape(frame, axes, cross, framed=True)
+    beyond = Branch(mask)
+    with beyond.begin():
+        rings.fill_beyond(lesions, grown, k_max, soft)
     rings.erode(lesions, grown)
-    filled.join()
     rings.weigh(lesions, grown, steps, table, soft, skips=skips)
+    beyond.join()
     return soft
 
 

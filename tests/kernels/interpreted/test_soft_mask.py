@@ -8,7 +8,7 @@ from torch import library
 from softcp_gpu import kernels
 from softcp_gpu.functional import fused, soft_mask, soft_paste
 from softcp_gpu.functional.soft_mask import Steps, soften
-from softcp_gpu.kernels import lesion_operators, operators
+from softcp_gpu.kernels import lesion_operators, operators, soft_operators
 
 CASES = [  # shape, k_erode, k_dilate
     ((23, 18), 2, 4),
@@ -118,6 +118,20 @@ def test_any_memory_layout_gives_the_same(kernels_only):
         for layout in (mask.to(memory_format=torch.channels_last), mask.transpose(2, 3).contiguous().transpose(2, 3)):
             assert torch.equal(soft_mask(layout, 1, 3, 0.7), expected)
         assert torch.equal(soft_mask(mask[:1].expand(3, -1, -1, -1), 1, 3, 0.7), expected[:1].expand(3, -1, -1, -1))
+
+
+@pytest.mark.parametrize("length", [36, 38, 2100])
+@pytest.mark.parametrize("skipped", [0, 2, 4])
+def test_labels_of_one_byte_wherever_they_lie(length, skipped):
+    """By fours, if lines are a multiple of that and begin at one; a line of 2100 pixels is looked at in two pieces."""
+    generator = torch.Generator().manual_seed(length)
+    labels = torch.tensor([0, 1, 2, 64, 127, 128, 129, 255], dtype=torch.uint8)
+    shape = (2, 1, 3, length)
+    some = labels[torch.randint(0, 8, shape, generator=generator)] * (torch.rand(shape, generator=generator) < 0.1)
+    memory = torch.zeros(skipped + some.numel(), dtype=torch.uint8)
+    mask = memory[skipped:].view(shape).copy_(some)
+    found = soft_operators.soft_mask(mask, 0.7, 0, 2, 0, 2, "full", "softcp", "shrink")
+    assert torch.equal(found, soft_mask(mask != 0, 0, 2, 0.7))
 
 
 def pastes(shape, dtype, work):
