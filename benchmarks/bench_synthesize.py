@@ -47,13 +47,8 @@ def measure(
     return [common.entry(group, who, taken[group, who]) for group in groups for who in offline_run.PROGRAMS]
 
 
-def run(kinds: list[offline.Kind], cases: int, count: int, workers: int, rounds: int, device: str) -> dict[str, Any]:
+def results(entries: list[dict[str, Any]], device: str) -> dict[str, Any]:
     """A results file."""
-    torch.set_num_threads(1)  # as in the processes that are timed
-    entries = []
-    for kind in kinds:
-        with tempfile.TemporaryDirectory() as folder:
-            entries += [shown(line) for line in measure(kind, Path(folder), cases, count, workers, rounds, device)]
     return schema.check(
         {
             "schema": schema.SCHEMA,
@@ -63,6 +58,11 @@ def run(kinds: list[offline.Kind], cases: int, count: int, workers: int, rounds:
             "entries": entries,
         }
     )
+
+
+def least_count(workers: int) -> int:
+    """Of samples: of less, what ends at once is all that comes after the first quarter of a run."""
+    return 4 * MOST * workers
 
 
 def shown(line: dict[str, Any]) -> dict[str, Any]:
@@ -76,15 +76,24 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_synthesize", description="Offline synthesis.")
     parser.add_argument("out", type=Path, help="results file to write")
     parser.add_argument("--cases", type=int, default=64, help="real cases in the data set")
-    parser.add_argument("--count", type=int, default=400, help="samples of a run")
+    parser.add_argument("--count", type=int, help="samples of a run; without it 400, or more if workers are many")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", type=int, nargs="+", default=[256, 512], help="of the images")
     parser.add_argument("--device", default="cpu", help="of ours: cpu or cuda")
     chosen = parser.parse_args(arguments)
-    kinds = [kind for kind in offline.KINDS if kind.size in chosen.size]
-    results = run(kinds, chosen.cases, chosen.count, chosen.workers, chosen.rounds, chosen.device)
-    chosen.out.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+    least = least_count(chosen.workers)
+    count = max(400, least) if chosen.count is None else chosen.count
+    if count < least:
+        parser.error(f"--count: expected at least {least} samples with {chosen.workers} workers, found {count}")
+    torch.set_num_threads(1)  # as in the processes that are timed
+    entries: list[dict[str, Any]] = []
+    for kind in (kind for kind in offline.KINDS if kind.size in chosen.size):
+        with tempfile.TemporaryDirectory() as folder:
+            given = (kind, Path(folder), chosen.cases, count, chosen.workers, chosen.rounds, chosen.device)
+            entries += [shown(line) for line in measure(*given)]
+        # After each, so that a run that is cut off leaves what it has measured.
+        chosen.out.write_text(json.dumps(results(entries, chosen.device), indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -131,7 +131,10 @@ def test_sets_with_an_organ_are_read_as_such(tmp_path):
 def test_a_results_file_has_three_groups_of_three_programs(tmp_path, monkeypatch):
     monkeypatch.setattr(offline, "KINDS", (offline.Kind(48, 1, False),))
     out = tmp_path / "results.json"
-    bench_synthesize.main([str(out), "--cases", "4", "--count", "8", "--workers", "2", "--rounds", "1", "--size", "48"])
+    options = ["--cases", "4", "--workers", "2", "--rounds", "1", "--size", "48"]
+    with pytest.raises(SystemExit):
+        bench_synthesize.main([str(out), *options, "--count", "127"])
+    bench_synthesize.main([str(out), *options, "--count", "128"])
     entries = schema.check(json.loads(out.read_text("utf-8")))["entries"]
     assert [line["who"] for line in entries] == 3 * list(offline_run.PROGRAMS)
     assert len({line["group"] for line in entries}) == 3

@@ -7,7 +7,7 @@ from softcp_gpu.kernels.jit_words import along_axes, count_shared, is_legal, spl
 
 
 @triton.jit
-def _first_legal(counts, sample, PLACES: tl.constexpr):
+def first_legal(counts, sample, PLACES: tl.constexpr):
     """The number of the first legal candidate, PLACES if none is."""
     number = tl.arange(0, PLACES)
     legal = tl.load(counts + (sample * PLACES + number) * 4 + 3) != 0
@@ -75,7 +75,7 @@ def drawn_place(
     AXES: tl.constexpr, PLACES: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """The first legal candidate, or else a place of the map by its rank; without any, the map's first place."""
-    best = _first_legal(counts, sample, PLACES)
+    best = first_legal(counts, sample, PLACES)
     z, y, x = along_axes(candidates + (sample * PLACES + tl.minimum(best, PLACES - 1)) * AXES, 0, AXES)
     z, y, x = best * 0 + z, best * 0 + y, best * 0 + x
     if best == PLACES:

@@ -92,8 +92,9 @@ def count_at(
     # A lesion that is longer than its window has no place, and its window no more words.
     h0, h1, across = tl.minimum(h0, w0), tl.minimum(h1, w1), tl.minimum((h2 + 31) // 32, words)
     frame = d0 * d1 * per_line
-    visible, in_region, on_others = h2 * 0, h2 * 0, h2 * 0  # numbers of the device, also if no word is counted
-    for first in range(0, h0 * h1 * across, BLOCK):
+    visible, in_region = tl.zeros([BLOCK], tl.int32), tl.zeros([BLOCK], tl.int32)
+    on_others = tl.zeros([BLOCK], tl.int32)
+    for first in tl.range(0, h0 * h1 * across, BLOCK, loop_unroll_factor=4):  # so that many loads are under way at once
         at = first + tl.arange(0, BLOCK)
         k0, k1, k2 = split(at, h1, across, AXES)
         inside = at < h0 * h1 * across
@@ -102,10 +103,8 @@ def count_at(
             word, region + sample * frame, others + sample * frame,
             z + k0, y + k1, x + 32 * k2, d0, d1, d2, per_line, WITH_REGION,
         )  # fmt: skip
-        visible += tl.sum(a, axis=0)
-        in_region += tl.sum(b, axis=0)
-        on_others += tl.sum(c, axis=0)
-    return visible, in_region, on_others
+        visible, in_region, on_others = visible + a, in_region + b, on_others + c
+    return tl.sum(visible, axis=0), tl.sum(in_region, axis=0), tl.sum(on_others, axis=0)
 
 
 @triton.jit
