@@ -48,7 +48,9 @@ class SeedStream:
         if generator is not None:
             return torch.randint(torch.iinfo(torch.int64).max, (count,), generator=generator)
         first, self.drawn = self.drawn, self.drawn + count
-        return sample_seeds(torch.initial_seed(), torch.arange(first, first + count))
+        compiling = torch.compiler.is_compiling()  # which follows tensors alone
+        index = torch.arange(first, first + count) if compiling else range(first, first + count)
+        return sample_seeds(torch.initial_seed(), index)
 
 
 def sample_seeds(seed: int, index: Tensor | Sequence[int]) -> Tensor:
@@ -66,12 +68,11 @@ def sample_seeds(seed: int, index: Tensor | Sequence[int]) -> Tensor:
         >>> bool(together[2] == sample_seeds(7, [2])[0])
         True
     """
-    wrapped = seed % (1 << 64)
-    base = wrapped - (1 << 64) if wrapped >> 63 else wrapped
+    base = hash64_of(seed, 0)
     if isinstance(index, Tensor):
-        return hash64(hash64(torch.tensor(base), torch.tensor(0)), index.to(torch.int64))
+        return hash64(torch.tensor(base), index.to(torch.int64))
     # In NumPy, where an operation on a few numbers costs a third of torch's.
-    return torch.from_numpy(hash64(hash64(np.array([base]), np.array([0])), np.asarray(index, np.int64)))
+    return torch.from_numpy(hash64(np.array([base]), np.asarray(index, np.int64)))
 
 
 def sample_seed(seed: int, index: int) -> int:
