@@ -76,7 +76,7 @@ def _transform(x: Tensor, size: Tensor, start: Tensor, *rest: Any) -> Tensor:
 
     gamma, sigma, blur, seed, stream, radius = rest
     out, shape = _crop_like(x), x.shape
-    pixels, blocks = shape[2:].numel(), _grid(x)[0]
+    pixels, blocks = shape[2:].numel(), _croppers(x)
     ranges = torch.empty((*shape[:2], blocks, 2), dtype=x.dtype, device=x.device)
     _run_crop(x, size, start, out, ranges, nearest=False)
     sizes = (shape[1], pixels, blocks, stream)
@@ -85,7 +85,7 @@ def _transform(x: Tensor, size: Tensor, start: Tensor, *rest: Any) -> Tensor:
     launch(jit_image.intensity_pass, rows, out, ranges, gamma, sigma, seed, *sizes, *powers)
     if radius:
         stages = [out, *(torch.empty_like(out) for _ in shape[3:]), out]
-        block = min(1 << (shape[-1] - 1).bit_length(), LINE)
+        block = _piece(shape[-1])
         of_lines = (shape[1], shape[2:-1].numel(), shape[-1])
         for axis, length in enumerate(shape[2:]):
             last = axis + 3 == len(shape)
@@ -104,9 +104,19 @@ def _run_crop(x: Tensor, size: Tensor, start: Tensor, out: Tensor, ranges: Tenso
     from softcp_gpu.kernels import jit_image
 
     given = (as_numbers(x), size, start, as_numbers(out), out if ranges is None else ranges)
-    flags = (nearest, ranges is not None, x.ndim - 2, BLOCK)
-    launch(jit_image.crop_pass, _grid(x), *given, x.shape[1], *three(x.shape[2:]), *flags)
+    block = _piece(x.shape[-1])
+    flags = (nearest, ranges is not None, -(-x.shape[-1] // block), x.ndim - 2, BLOCK // block, block)
+    launch(jit_image.crop_pass, (_croppers(x), len(x)), *given, x.shape[1], *three(x.shape[2:]), *flags)
 
 
-def _grid(x: Tensor) -> tuple[int, int]:
-    return shared_grid(len(x), x.shape[2:].numel(), BLOCK)
+def _croppers(x: Tensor) -> int:
+    """Programs for each sample, as many for each piece of a line."""
+    block = _piece(x.shape[-1])
+    pieces = -(-x.shape[-1] // block)
+    programs, _ = shared_grid(len(x), x.shape[2:-1].numel() * pieces * block, BLOCK)
+    return -(-programs // pieces) * pieces
+
+
+def _piece(length: int) -> int:
+    """How much of a line a program does at a time."""
+    return min(1 << (length - 1).bit_length(), LINE)

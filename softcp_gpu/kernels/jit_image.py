@@ -6,7 +6,6 @@ import triton.language as tl
 from softcp_gpu.kernels.jit_blur import blurred
 from softcp_gpu.kernels.jit_lesion import nearest_pixel
 from softcp_gpu.kernels.jit_warp import interpolated, place_along, sides, transformed
-from softcp_gpu.kernels.jit_words import split
 
 
 @triton.jit
@@ -18,18 +17,16 @@ def _line(size, start, axis: tl.constexpr, length):
 
 
 @triton.jit
-def _between_pixels(size, start, axis: tl.constexpr, k, length, stride, dtype: tl.constexpr):
+def _between_pixels(factor, shift, k, length, stride, dtype: tl.constexpr):
     """The two neighbours along an axis as offsets, and the weight of the second."""
-    factor, shift = _line(size, start, axis, length)
     half = (factor * 0 + length) / 2
     line = (shift / half + (0.5 / half - 1)).to(dtype) + (factor / half).to(dtype) * k.to(dtype)
     return sides(place_along(line, length), stride, length)
 
 
 @triton.jit
-def _one_pixel(size, start, axis: tl.constexpr, k, length):
+def _one_pixel(factor, shift, k, length):
     """The nearest pixel along an axis, and whether it lies in the frame."""
-    factor, shift = _line(size, start, axis, length)
     place = nearest_pixel(shift + factor * k.to(tl.float64))
     return place, (place >= 0) & (place < length)
 
@@ -42,51 +39,61 @@ def crop_pass(
     out,  # as x
     ranges,  # (B, channels, programs, 2), out: least and largest value that a program has found, if RANGES
     channels, s0, s1, s2,
-    NEAREST: tl.constexpr, RANGES: tl.constexpr, AXES: tl.constexpr, BLOCK: tl.constexpr,
+    NEAREST: tl.constexpr, RANGES: tl.constexpr,
+    PIECES: tl.constexpr,  # of a line; a program keeps to its columns, so that it finds once where they come from
+    AXES: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Crops and resizes back."""
-    sample = tl.program_id(1).to(tl.int64)
+    sample, program = tl.program_id(1).to(tl.int64), tl.program_id(0)
     dtype: tl.constexpr = x.dtype.element_ty
-    size, start, pixels = size + sample * AXES, start + sample * AXES, s0 * s1 * s2
+    size, start, lines = size + sample * AXES, start + sample * AXES, s0 * s1
     active = (tl.load(size + AXES - 2) != 1) | (tl.load(size + AXES - 1) != 1)
     if AXES == 3:
         active = active | (tl.load(size) != 1)
+    along = program % PIECES * BLOCK + tl.arange(0, BLOCK)[None, :]
+    column_factor, column_shift = _line(size, start, AXES - 1, s2)
+    row_factor, row_shift = _line(size, start, AXES - 2, s1)
+    slice_factor, slice_shift = _line(size, start, 0, s0)
+    column, in_column = _one_pixel(column_factor, column_shift, along, s2)
+    left, right, across = _between_pixels(column_factor, column_shift, along, s2, 1, dtype)
     for channel in range(channels):
-        base = (sample * channels + channel) * pixels
+        base = (sample * channels + channel) * lines * s2
         if RANGES:
-            low = tl.full([BLOCK], float("inf"), ranges.dtype.element_ty)
-            high = tl.full([BLOCK], -float("inf"), ranges.dtype.element_ty)
-        for begin in range(tl.program_id(0) * BLOCK, pixels, tl.num_programs(0) * BLOCK):
-            at = begin + tl.arange(0, BLOCK)
-            inside = at < pixels
-            value = tl.zeros([BLOCK], dtype=dtype)
+            low = tl.full([ROWS, BLOCK], float("inf"), ranges.dtype.element_ty)
+            high = tl.full([ROWS, BLOCK], -float("inf"), ranges.dtype.element_ty)
+        for begin in range(program // PIECES * ROWS, lines, tl.num_programs(0) // PIECES * ROWS):
+            line = begin + tl.arange(0, ROWS)[:, None]
+            inside = (line < lines) & (along < s2)
+            value = tl.zeros([ROWS, BLOCK], dtype=dtype)
             if active:
-                k0, k1, k2 = split(at, s1, s2, AXES)
+                k0, k1 = line * 0, line
+                if AXES == 3:
+                    k0 = line // s1
+                    k1 = line - k0 * s1
                 if NEAREST:
-                    y, in_y = _one_pixel(size, start, AXES - 2, k1, s1)
-                    place, in_x = _one_pixel(size, start, AXES - 1, k2, s2)
-                    place, there = y * s2 + place, inside & in_y & in_x
+                    row, there = _one_pixel(row_factor, row_shift, k1, s1)
+                    place, there = row * s2 + column, inside & in_column & there
                     if AXES == 3:
-                        z, in_z = _one_pixel(size, start, 0, k0, s0)
-                        place, there = z * s1 * s2 + place, there & in_z
+                        plane, in_plane = _one_pixel(slice_factor, slice_shift, k0, s0)
+                        place, there = plane * s1 * s2 + place, there & in_plane
                     value = tl.load(x + base + place, mask=there, other=0)
                 else:
-                    y, yy, wy = _between_pixels(size, start, AXES - 2, k1, s1, s2, dtype)
-                    right, rr, wr = _between_pixels(size, start, AXES - 1, k2, s2, 1, dtype)
-                    z, zz, wz = y * 0, y * 0, wy * 0
+                    upper, lower, down = _between_pixels(row_factor, row_shift, k1, s1, s2, dtype)
+                    near, far, deep = upper * 0, upper * 0, down * 0
                     if AXES == 3:
-                        z, zz, wz = _between_pixels(size, start, 0, k0, s0, s1 * s2, dtype)
-                    value = interpolated(x + base, inside, z, zz, wz, y, yy, wy, right, rr, wr, AXES)
+                        near, far, deep = _between_pixels(slice_factor, slice_shift, k0, s0, s1 * s2, dtype)
+                    corners = (near, far, deep, upper, lower, down, left, right, across)
+                    value = interpolated(x + base, inside, *corners, AXES)
             else:
-                value = tl.load(x + base + at, mask=inside, other=0)
-            tl.store(out + base + at, value, mask=inside)
+                value = tl.load(x + base + line * s2 + along, mask=inside, other=0)
+            tl.store(out + base + line * s2 + along, value, mask=inside)
             if RANGES:
                 low = tl.minimum(low, tl.where(inside, value, float("inf")))
                 high = tl.maximum(high, tl.where(inside, value, -float("inf")))
         if RANGES:
-            found = ranges + ((sample * channels + channel) * tl.num_programs(0) + tl.program_id(0)) * 2
-            tl.store(found, tl.min(low, axis=0))
-            tl.store(found + 1, tl.max(high, axis=0))
+            found = ranges + ((sample * channels + channel) * tl.num_programs(0) + program) * 2
+            tl.store(found, tl.min(tl.min(low, axis=1), axis=0))
+            tl.store(found + 1, tl.max(tl.max(high, axis=1), axis=0))
 
 
 @triton.jit
