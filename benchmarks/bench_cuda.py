@@ -16,16 +16,14 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import kornia.augmentation as K
 import torch
 from torch import Tensor
 
-from benchmarks import cases, common, schema, volumes
-from softcp_gpu import GraphedSoftCP, SoftCP, kernels
-from softcp_gpu.functional import soft_cp, soft_mask
-from softcp_gpu.modules.graphed import capture
+from benchmarks import cases, common, gpu_calls, schema, volumes
+from softcp_gpu import GraphedSoftCP, kernels
+from softcp_gpu.functional import soft_mask
 
 COMPILED = f"{common.OURS}, compiled"
 PLAIN = f"{common.OURS}, plain torch"
@@ -35,7 +33,17 @@ GRAPHED = f"{common.GRAPHED}, params drawn in the call"
 KORNIA = "kornia, RandomTransplantation (far less work)"
 AS_MUCH = "torch, a copy of as many bytes"
 
-Job = tuple[str, str, int, Callable[[], Callable[[], Any]]]  # group, who, least bytes, how to make what is timed
+IN_A_ROW = 10
+
+
+class Job(NamedTuple):
+    """What to time."""
+
+    group: str
+    who: str
+    floor: int  # least bytes
+    make: Callable[[], Callable[[], Any]]  # makes the call that is timed
+    calls: int = 1  # one after the other, before the last one is waited for; the time is that of one
 
 
 def jobs(device: str, sizes: list[int], backend: str) -> Iterator[Job]:
@@ -45,12 +53,15 @@ def jobs(device: str, sizes: list[int], backend: str) -> Iterator[Job]:
     for case in with_many:
         yield _soft_mask(case, device, common.OURS, lambda f: f)
         if device == "cuda":
-            yield _soft_mask(case, device, common.GRAPHED, _graph)
+            yield _soft_mask(case, device, common.GRAPHED, gpu_calls.graph)
         yield _as_much(f"soft mask, {case.named(1)}", cases.soft_mask_bytes(case), device)
     for case in with_many:
         yield from _forward(case, device)
+    if device == "cuda":
+        yield from _in_a_row([case for case in with_many if case.lesions == "small"])
     for scan in volumes.SCANS if max(sizes) >= max(cases.SIZES) else ():
-        yield "one scan", f"{common.OURS}, {scan}", volumes.bytes_floor(scan), lambda scan=scan: _scan(scan, device)
+        make = partial(gpu_calls.one_scan, scan, device)
+        yield Job("one scan", f"{common.OURS}, {scan}", volumes.bytes_floor(scan), make)
     if device == "cuda" and kernels.INSTALLED:
         yield from _plain(chosen)
     for case in chosen:
@@ -67,34 +78,24 @@ def _compiler(backend: str) -> Callable[[Callable], Callable]:
 def _plain(chosen: list[cases.Case]) -> Iterator[Job]:
     """Soft mask and forward again, without Triton kernels."""
     for case in chosen:
-        yield _soft_mask(case, "cuda", PLAIN, _without_kernels)
+        yield _soft_mask(case, "cuda", PLAIN, gpu_calls.without_kernels)
     for case in chosen:
         for name in cases.FORWARD:
             group, floor = f"forward, {name}, {case}", cases.forward_bytes(case)
-            yield group, PLAIN, floor, partial(_on_device, case, name, "cuda", _without_kernels)
-            graphed = lambda aug: _without_kernels(GraphedSoftCP(aug))  # noqa: E731
-            yield group, PLAIN_GRAPHED, floor, partial(_with_draw, case, name, "cuda", graphed)
+            yield Job(group, PLAIN, floor, partial(gpu_calls.on_device, case, name, "cuda", gpu_calls.without_kernels))
+            graphed = lambda aug: gpu_calls.without_kernels(GraphedSoftCP(aug))  # noqa: E731
+            yield Job(group, PLAIN_GRAPHED, floor, partial(gpu_calls.with_draw, case, name, "cuda", graphed))
 
 
-def _graph(f: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """The same on one tensor that stays where it is, as a CUDA graph."""
-    held: list[Any] = []
-
-    def run(x: Tensor) -> Tensor:
-        if not held:
-            held.extend(capture(lambda: f(x)))
-        held[0].replay()
-        return held[1]
-
-    return run
-
-
-def _without_kernels(f: Callable) -> Callable:
-    def run(*inputs: Any, **more: Any) -> Any:
-        with kernels.use("off"):
-            return f(*inputs, **more)
-
-    return run
+def _in_a_row(chosen: list[cases.Case]) -> Iterator[Job]:
+    """Graphs and copies as in a training loop, where each call is queued while the one before it runs."""
+    for case in chosen:
+        for job in (_soft_mask(case, "cuda", common.GRAPHED, gpu_calls.graph), *_forward(case, "cuda")):
+            if job.who.startswith(common.GRAPHED):
+                kind, _, rest = job.group.partition(", ")
+                group = f"{kind} in a row of {IN_A_ROW}, {rest}"
+                yield job._replace(group=group, calls=IN_A_ROW)
+                yield _as_much(group, job.floor, "cuda")._replace(calls=IN_A_ROW)
 
 
 def _soft_mask(case: cases.Case, device: str, who: str, wrap: Callable) -> Job:
@@ -103,7 +104,7 @@ def _soft_mask(case: cases.Case, device: str, who: str, wrap: Callable) -> Job:
         run = wrap(lambda x: soft_mask(x, **cases.SOFTNESS))
         return lambda: run(mask)
 
-    return f"soft mask, {case.named(1)}", who, cases.soft_mask_bytes(case), make
+    return Job(f"soft mask, {case.named(1)}", who, cases.soft_mask_bytes(case), make)
 
 
 def _as_much(group: str, floor: int, device: str) -> Job:
@@ -114,60 +115,24 @@ def _as_much(group: str, floor: int, device: str) -> Job:
         y = torch.empty_like(x)
         return lambda: y.copy_(x)
 
-    return group, AS_MUCH, floor, make
+    return Job(group, AS_MUCH, floor, make)
 
 
 def _forward(case: cases.Case, device: str) -> Iterator[Job]:
     for name in cases.FORWARD:
         group, floor = f"forward, {name}, {case}", cases.forward_bytes(case)
-        yield group, common.OURS, floor, lambda name=name: _on_device(case, name, device, lambda f: f)
-        yield group, DRAWN, floor, lambda name=name: _with_draw(case, name, device, lambda aug: aug)
+        yield Job(group, common.OURS, floor, partial(gpu_calls.on_device, case, name, device, lambda f: f))
+        yield Job(group, DRAWN, floor, partial(gpu_calls.with_draw, case, name, device, lambda aug: aug))
         if device == "cuda":
-            yield group, GRAPHED, floor, lambda name=name: _with_draw(case, name, device, GraphedSoftCP)
-        yield group, KORNIA, floor, lambda: _kornia(case, device)
+            yield Job(group, GRAPHED, floor, partial(gpu_calls.with_draw, case, name, device, GraphedSoftCP))
+        yield Job(group, KORNIA, floor, partial(gpu_calls.kornia_call, case, device))
         yield _as_much(group, floor, device)
 
 
 def _forward_compiled(case: cases.Case, device: str, backend: str) -> Iterator[Job]:
     for name in cases.FORWARD:
-        yield (
-            f"forward, {name}, {case}",
-            COMPILED,
-            cases.forward_bytes(case),
-            lambda name=name: _on_device(case, name, device, _compiler(backend)),
-        )
-
-
-def _on_device(case: cases.Case, name: str, device: str, wrap: Callable) -> Callable[[], Any]:
-    """The tensor path, with everything random drawn before and on the device."""
-    aug = SoftCP(**cases.settings(case, name))
-    image, mask, region = (x.to(device) for x in cases.batch(case))
-    seeds = aug.seeds.draw(case.count, torch.Generator().manual_seed(cases.SEED))
-    params = aug.draw(seeds, (case.size, case.size), own_source=False).to(device)
-    run = wrap(lambda *x: soft_cp(*x, aug.config))
-    out = run(image, mask, region, image, mask, params)
-    if not bool((out.status == 0).all()):
-        raise ValueError(f"not everything is pasted: {out.status_labels()}")
-    return lambda: run(image, mask, region, image, mask, params)
-
-
-def _with_draw(case: cases.Case, name: str, device: str, wrap: Callable) -> Callable[[], Any]:
-    aug = wrap(SoftCP(**cases.settings(case, name)))
-    image, mask, region = (x.to(device) for x in cases.batch(case))
-    return lambda: aug(image, mask, region, generator=torch.Generator().manual_seed(cases.SEED))
-
-
-def _scan(scan: volumes.Scan, device: str) -> Callable[[], Any]:
-    run = volumes.job(scan, device)
-    if run().status_labels() != ["pasted"]:
-        raise ValueError("the scan's lesion is not pasted")
-    return run
-
-
-def _kornia(case: cases.Case, device: str) -> Callable[[], Any]:
-    aug = K.AugmentationSequential(K.RandomTransplantation(p=1.0, excluded_labels=[0]), data_keys=["input", "mask"])
-    image, mask, _ = (x.to(device) for x in cases.batch(case))
-    return lambda: aug(image, mask[:, 0])
+        make = partial(gpu_calls.on_device, case, name, device, _compiler(backend))
+        yield Job(f"forward, {name}, {case}", COMPILED, cases.forward_bytes(case), make)
 
 
 def run(device: str, sizes: list[int], backend: str, seconds: float, budget: float) -> dict[str, Any]:
@@ -177,14 +142,15 @@ def run(device: str, sizes: list[int], backend: str, seconds: float, budget: flo
     entries = [common.entry(common.COPY, "torch", common.times(copy, wait, seconds, (5, 200)), moved)]
     failed: dict[str, str] = {}
     begin = time.perf_counter()
-    for group, who, floor, make in jobs(device, sizes, backend):
+    for group, who, floor, make, calls in jobs(device, sizes, backend):
         if time.perf_counter() - begin > budget:
             failed[f"{who}: {group}"] = f"left out: the budget of {budget:g} s was spent"
             continue
         try:
             call = make()
             peak = _peak_bytes(call) if device == "cuda" else {}
-            taken = common.times(call, wait, seconds, (5, 200))
+            row = _in_turn(call, calls)
+            taken = [time / calls for time in common.times(row, wait, seconds, (5, 200))]
         except Exception as error:
             failed[f"{who}: {group}"] = f"{type(error).__name__}: {str(error)[:500]}"
             continue
@@ -198,6 +164,14 @@ def run(device: str, sizes: list[int], backend: str, seconds: float, budget: flo
         "entries": entries,
         "failed": failed,
     }
+
+
+def _in_turn(call: Callable[[], Any], calls: int) -> Callable[[], None]:
+    def run() -> None:
+        for _ in range(calls):
+            call()
+
+    return run
 
 
 def _peak_bytes(call: Callable[[], Any]) -> dict[str, int]:

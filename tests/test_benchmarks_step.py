@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from benchmarks import bench_step, cases, gpu_checks, report, schema, tables
+from benchmarks import bench_cuda, bench_step, cases, gpu_checks, report, schema, tables
 from benchmarks.unet import UNet, soft_dice_loss
 from softcp_gpu import GraphedSoftCP, SoftCP
 
@@ -57,3 +57,21 @@ def test_a_check_that_fails_is_told_and_stops_no_other(monkeypatch):
 
     monkeypatch.setattr(gpu_checks, "CHECKS", {"a": fails, "b": lambda case: "fine"})
     assert gpu_checks.run("cuda", CASE) == {"a": "failed: ValueError: expected less", "b": "passed: fine"}
+
+
+def test_every_row_of_the_gpu_benchmark_has_a_name_of_its_own():
+    jobs = list(bench_cuda.jobs("cuda", list(cases.SIZES), "eager"))
+    assert len({job[:2] for job in jobs}) == len(jobs)
+    in_a_row = [job for job in jobs if job.calls > 1]
+    assert {job.group.split(" in a row")[0] for job in in_a_row} == {"soft mask", "forward"}
+    assert all(job.group.partition(" in a row of ")[2].startswith(f"{job.calls}, ") for job in in_a_row)
+
+
+def test_a_call_in_a_row_takes_its_share(monkeypatch):
+    ticks, calls = [], []
+    job = bench_cuda.Job("a row", "who", 8, lambda: lambda: calls.append(1), calls=10)
+    monkeypatch.setattr(bench_cuda, "jobs", lambda *given: iter([job]))
+    monkeypatch.setattr(bench_cuda.common, "times", lambda run, *rest: [run(), ticks.append(len(calls)), 5.0][2:])
+    results = bench_cuda.run("cpu", [64], "eager", 0.1, 1e9)
+    assert ticks[-1] == 10
+    assert results["entries"][-1]["median_s"] == 0.5
