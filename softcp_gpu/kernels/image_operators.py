@@ -14,7 +14,7 @@ from torch import Tensor, library
 from softcp_gpu.kernels.launch import as_numbers, launch, shared_grid, three
 
 BLOCK = 1024  # pixels that a program does at a time
-LINE = 512  # likewise, of a line
+LINE = 512  # likewise, of a line, at most
 
 
 def crop_and_resize(x: Tensor, size: Tensor, start: Tensor, mode: str) -> Tensor:
@@ -76,7 +76,7 @@ def _transform(x: Tensor, size: Tensor, start: Tensor, *rest: Any) -> Tensor:
 
     gamma, sigma, blur, seed, stream, radius = rest
     out, shape = _crop_like(x), x.shape
-    pixels, blocks = shape[2:].numel(), _croppers(x)
+    pixels, (blocks, _, block) = shape[2:].numel(), _pieces(x)
     ranges = torch.empty((*shape[:2], blocks, 2), dtype=x.dtype, device=x.device)
     _run_crop(x, size, start, out, ranges, nearest=False)
     sizes = (shape[1], pixels, blocks, stream)
@@ -85,7 +85,6 @@ def _transform(x: Tensor, size: Tensor, start: Tensor, *rest: Any) -> Tensor:
     launch(jit_image.intensity_pass, rows, out, ranges, gamma, sigma, seed, *sizes, *powers)
     if radius:
         stages = [out, *(torch.empty_like(out) for _ in shape[3:]), out]
-        block = _piece(shape[-1])
         of_lines = (shape[1], shape[2:-1].numel(), shape[-1])
         for axis, length in enumerate(shape[2:]):
             last = axis + 3 == len(shape)
@@ -104,19 +103,14 @@ def _run_crop(x: Tensor, size: Tensor, start: Tensor, out: Tensor, ranges: Tenso
     from softcp_gpu.kernels import jit_image
 
     given = (as_numbers(x), size, start, as_numbers(out), out if ranges is None else ranges)
-    block = _piece(x.shape[-1])
-    flags = (nearest, ranges is not None, -(-x.shape[-1] // block), x.ndim - 2, BLOCK // block, block)
-    launch(jit_image.crop_pass, (_croppers(x), len(x)), *given, x.shape[1], *three(x.shape[2:]), *flags)
+    programs, pieces, block = _pieces(x)
+    flags = (nearest, ranges is not None, pieces, x.ndim - 2, BLOCK // block, block)
+    launch(jit_image.crop_pass, (programs, len(x)), *given, x.shape[1], *three(x.shape[2:]), *flags)
 
 
-def _croppers(x: Tensor) -> int:
-    """Programs for each sample, as many for each piece of a line."""
-    block = _piece(x.shape[-1])
+def _pieces(x: Tensor) -> tuple[int, int, int]:
+    """Programs for each sample, as many for each piece of a line; pieces of a line; and pixels of a piece."""
+    block = min(1 << (x.shape[-1] - 1).bit_length(), LINE)
     pieces = -(-x.shape[-1] // block)
     programs, _ = shared_grid(len(x), x.shape[2:-1].numel() * pieces * block, BLOCK)
-    return -(-programs // pieces) * pieces
-
-
-def _piece(length: int) -> int:
-    """How much of a line a program does at a time."""
-    return min(1 << (length - 1).bit_length(), LINE)
+    return -(-programs // pieces) * pieces, pieces, block

@@ -7,7 +7,7 @@ from softcp_gpu.kernels.jit_words import along_axes, count_shared, is_legal, spl
 
 
 @triton.jit
-def first_legal(counts, sample, PLACES: tl.constexpr):
+def _first_legal(counts, sample, PLACES: tl.constexpr):
     """The number of the first legal candidate, PLACES if none is."""
     number = tl.arange(0, PLACES)
     legal = tl.load(counts + (sample * PLACES + number) * 4 + 3) != 0
@@ -74,8 +74,8 @@ def drawn_place(
     counts, candidates, legal, first, span, rank_u, sample, most,
     AXES: tl.constexpr, PLACES: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """The first legal candidate, or else a place of the map by its rank; without any, the map's first place."""
-    best = first_legal(counts, sample, PLACES)
+    """As draw_pass; and the number of the candidate, PLACES if none is legal."""
+    best = _first_legal(counts, sample, PLACES)
     z, y, x = along_axes(candidates + (sample * PLACES + tl.minimum(best, PLACES - 1)) * AXES, 0, AXES)
     z, y, x = best * 0 + z, best * 0 + y, best * 0 + x
     if best == PLACES:
@@ -99,7 +99,7 @@ def drawn_place(
         z = o0 + place // tl.maximum(n1 * n2, 1)
         y = o1 + (place // tl.maximum(n2, 1)) % tl.maximum(n1, 1)
         x = o2 + place % tl.maximum(n2, 1)
-    return z, y, x
+    return z, y, x, best
 
 
 @triton.jit
@@ -118,7 +118,7 @@ def draw_pass(
 ):  # fmt: skip
     """The first legal candidate, or else a place of the map by its rank; without any, the map's first place."""
     sample = tl.program_id(1).to(tl.int64)
-    z, y, x = drawn_place(counts, candidates, legal, first, span, rank_u, sample, most, AXES, PLACES, BLOCK)
+    z, y, x, _ = drawn_place(counts, candidates, legal, first, span, rank_u, sample, most, AXES, PLACES, BLOCK)
     out = origin + sample * AXES
     if AXES == 3:
         tl.store(out, z)

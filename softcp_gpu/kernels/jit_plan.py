@@ -3,7 +3,7 @@
 import triton
 import triton.language as tl
 
-from softcp_gpu.kernels.jit_map import drawn_place, first_legal
+from softcp_gpu.kernels.jit_map import drawn_place
 from softcp_gpu.kernels.jit_places import count_at, rectangle, store_places
 from softcp_gpu.kernels.jit_words import along_axes, is_legal, length_of
 
@@ -124,8 +124,7 @@ def plan_pass(
     row, ranged = sample * AXES, sample
     if OF_SOURCES:
         ranged = tl.load(rows + sample)
-    z, y, x = drawn_place(counts, candidates, legal, first, span, rank_u, sample, most, AXES, PLACES, RANKED)
-    best = first_legal(counts, sample, PLACES)
+    z, y, x, best = drawn_place(counts, candidates, legal, first, span, rank_u, sample, most, AXES, PLACES, RANKED)
     counted = counts + (sample * PLACES + tl.minimum(best, PLACES - 1)) * 4
     visible, in_region, on_others = tl.load(counted), tl.load(counted + 1), tl.load(counted + 2)
     if best == PLACES:  # a place of the map, where only whether it is legal is known

@@ -138,7 +138,7 @@ def fill_map(
     sizes: Sequence[int],
     rule: Sequence[Any],
 ) -> None:
-    """All places of the samples none of whose candidates is legal, into `legal`, as jit_places.map_pass has it."""
+    """All places of the samples none of whose candidates is legal, into `legal`, as jit_map.map_pass has it."""
     from softcp_gpu.kernels import jit_map
 
     (batch, most), places, axes = legal.shape, counts.shape[1], first.shape[1]

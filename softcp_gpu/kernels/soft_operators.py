@@ -64,7 +64,7 @@ def _soft_mask(*inputs: Any) -> Tensor:
     drawn = [same if alphas is None else alphas, erode_max if erodes is None else erodes]
     drawn += [k_max if dilates is None else dilates]
     each = (alphas is not None, erodes is not None, dilates is not None)
-    (flags, fours), pieces, axes = flags_of(mask.contiguous(), frame[2]), pieces_of(batch, frame), len(shape) - 2
+    (flags, fours), pieces, axes = flags_of(mask, frame[2]), pieces_of(batch, frame), len(shape) - 2
     given = (flags, *drawn, words, box, steps, table, *frame, per_line, k_max)
     how = (*each, geometric, 1 << (k_max + 1).bit_length(), fours, pieces.number, pieces.words, axes, PACKED)
     launch(jit_soft.words_pass, (pieces.programs, batch), *given, *how)
