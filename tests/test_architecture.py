@@ -16,7 +16,8 @@ MAY_IMPORT = {  # part -> the parts that it may import besides itself
     "types": {"checks"},
     "checks": set(),
     "kernels": BASE,
-    "functional": BASE | {"kernels"},
+    "loops": BASE | {"kernels"},
+    "functional": BASE | {"kernels", "loops"},
     "sampling": BASE | {"functional"},
     "phantoms": BASE | {"functional", "sampling"},
     "modules": BASE | {"functional", "kernels", "sampling"},
@@ -25,15 +26,16 @@ MAY_IMPORT = {  # part -> the parts that it may import besides itself
     "choices": set(),
     "workers": set(),
     "data": BASE | {"choices"},
-    "synthesize": BASE | {"choices", "workers", "functional", "modules", "data", "sampling", "phantoms"},
+    "synthesize": BASE | {"loops", "choices", "workers", "functional", "modules", "data", "sampling", "phantoms"},
     "integrations": BASE | {"modules", "functional", "data"},
     "__init__": BASE | {"modules", "kernels", "functional", "sampling", "phantoms", "collate"},
 }
 MAY_IMPORT["cli"] = MAY_IMPORT["commands"] = {"", "commands", *MAY_IMPORT}  # "" is the package itself
-ONLY_IN = {"cv2": {"reference", "data"}, "typer": {"commands"}, "triton": {"kernels"}}
+ONLY_IN = {"cv2": {"reference", "data"}, "typer": {"commands"}, "triton": {"kernels"}, "numba": {"loops"}}
 REFERENCE_USES = {"cv2", "numpy", "softcp_gpu", *sys.stdlib_module_names}
 
 LONGEST = 250
+LONGER = {"loops/jit_images.py": 330}  # Numba keeps compiled functions until their file changes, and looks at no other
 
 DRAWS = re.compile(
     r"(torch|np|numpy)\.(rand\w*|normal|bernoulli|multinomial|poisson|manual_seed|random\..+)|random(\..+)?"
@@ -49,6 +51,7 @@ OPTIONAL = {
     "jinja2",
     "jsonschema",
     "matplotlib",
+    "numba",
     "ray",
     "rich",
     "scipy",
@@ -125,7 +128,7 @@ def derives_from_nn_module_directly(files):
 
 def is_short_enough_to_read(files):
     for path, source in files.items():
-        if len(source.splitlines()) > LONGEST:
+        if len(source.splitlines()) > LONGER.get(path, LONGEST):
             yield f"{path} has {len(source.splitlines())} lines"
 
 

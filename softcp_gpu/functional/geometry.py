@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from softcp_gpu import loops
 from softcp_gpu.functional.bands import sample_linear
-from softcp_gpu.functional.execution import constants, without_autocast
+from softcp_gpu.functional.execution import constants, is_array, without_autocast
 from softcp_gpu.functional.lines import GATHERED
 from softcp_gpu.functional.windows import take_window
+from softcp_gpu.loops import image_loops
 
 # The planes in which positive angles turn, first axis towards second: about z, then y, then x.
 _PLANES = (((0, 1),), ((1, 2), (0, 2), (0, 1)))
@@ -151,6 +154,10 @@ def warp_box(x: Tensor, start: Tensor, extent: Tensor, matrix: Tensor, origin: T
     Returns:
         (B, 1, *size), the dtype of `x`.
     """
+    if loops.run_on(x) and is_array(x, matrix):
+        out = torch.empty((len(x), 1, *size), dtype=x.dtype)
+        image_loops.warp_labels(x.contiguous(), out, inverse(x, matrix).numpy(), origin.numpy())
+        return out
     if x.dtype in GATHERED:
         return warp_box(x.view(GATHERED[x.dtype]), start, extent, matrix, origin, size).view(x.dtype)
     first, lengths = start - 1, tuple((extent.amax(0) + 2).tolist())  # a rim of 0, where all that lies beyond ends up
@@ -176,6 +183,8 @@ def sampling_affine(x: Tensor, back: Tensor) -> Tensor:
 
 def inverse(x: Tensor, matrix: Tensor) -> Tensor:
     """From output to input coordinates, (B, n, n + 1) float64."""
+    if is_array(matrix):
+        return torch.from_numpy(np.linalg.inv(matrix.double().numpy())[:, : x.ndim - 2])
     return torch.linalg.inv_ex(matrix.double(), check_errors=False).inverse[:, : x.ndim - 2]
 
 

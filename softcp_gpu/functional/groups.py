@@ -59,8 +59,8 @@ def rows_of(numbers: Sequence[int]) -> Rows:
 class Joined:
     """The outputs of groups as one, each written where it belongs before the next is made."""
 
-    def __init__(self, batch: int) -> None:
-        self.batch = batch
+    def __init__(self, batch: int, image: Tensor | None = None) -> None:
+        self.batch, self.image = batch, image  # where groups may have written their images already, or None
         self.fields: list[Tensor] = []  # image, mask, soft mask, status and the placement's
 
     def add(self, rows: Rows, out: SoftCPOutput) -> None:
@@ -70,8 +70,12 @@ class Joined:
             self.fields = [*fields]
             return
         if not self.fields:
-            self.fields = [execution.empty((self.batch, *x.shape[1:]), x.dtype, x.device) for x in fields]
+            there = [] if self.image is None else [self.image]
+            fresh = [execution.empty((self.batch, *x.shape[1:]), x.dtype, x.device) for x in fields[len(there) :]]
+            self.fields = [*there, *fresh]
         for whole, field in zip(self.fields, fields, strict=True):
+            if isinstance(rows, slice) and whole[rows].data_ptr() == field.data_ptr():  # it lies there
+                continue
             if isinstance(rows, slice) or field.ndim < _FRAME:
                 whole[rows] = field
                 continue

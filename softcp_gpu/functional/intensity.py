@@ -82,6 +82,13 @@ def kernel_radius(sigma_px: float) -> int:
     return math.ceil(4 * sigma_px)
 
 
+def gaussian_kernel(sigma_px: Tensor, radius: int) -> Tensor:
+    """Weights of the pixels from -radius to radius, (B, 2 * radius + 1), their sum 1, for sigmas (B,) above 0."""
+    reach = torch.arange(-radius, radius + 1, device=sigma_px.device, dtype=sigma_px.dtype)
+    weight = torch.exp(-0.5 * (reach / sigma_px[:, None]) ** 2)
+    return weight / weight.sum(1, keepdim=True)
+
+
 def gaussian_blur(image: Tensor, sigma_px: Tensor, radius: int) -> Tensor:
     """Gaussian blur, the kernel cut at `radius` and normalised; borders are mirrored without repeating the edge pixel.
 
@@ -98,9 +105,7 @@ def gaussian_blur(image: Tensor, sigma_px: Tensor, radius: int) -> Tensor:
         >>> gaussian_blur(x, torch.tensor([1.0]), radius=2).shape
         torch.Size([1, 1, 5, 5])
     """
-    reach = torch.arange(-radius, radius + 1, device=image.device, dtype=image.dtype)
-    weight = torch.exp(-0.5 * (reach / sigma_px.to(image.dtype)[:, None]) ** 2)
-    weight = weight / weight.sum(1, keepdim=True)
+    weight = gaussian_kernel(sigma_px.to(image.dtype), radius)
     at_once = may_read_values(image) and radius < min(image.shape[2:])
     if at_once:
         image = F.pad(image, [radius] * (2 * image.ndim - 4), mode="reflect")

@@ -58,20 +58,32 @@ def soft_cp(
     source = params.source_index
     whole = Inputs(image, mask, region, source_image, source_mask, physical or Physical())
     with execution.without_autocast(image), execution.frames_of(image.shape[2:]):
-        if not execution.may_read_values(image):
-            return _augment(whole.with_sources(source), params, config, over=over, addresses=addresses)
-        if not len(image):
+        if not len(image) and execution.may_read_values(image):
             return _untouched(whole, params)
-        execution.keep_what_is_freed()
-        # Together, so that what calling an operation costs is shared; a sample gets the same bits in every company.
-        joined = Joined(len(image))
-        alone = _sums(config) or whole.physical.mm is not None
-        found = lesion_of(source_mask[..., ::8, ::8], config.lesion_labels)  # enough to tell large ones
-        lesion = 64 * int(count_pixels(found).sum()) // max(1, len(found))
-        for rows in groups(params.apply.tolist(), tuple(image.shape[2:]), lesion, alone=alone):
-            x, few = whole.rows(rows, rows_of(source[rows].tolist())), params.rows(rows)
-            joined.add(rows, _augment(x, few, _config_of(config, x.physical, few)))
-        return joined.output(params)
+        x, fresh = _with_background(whole, params, config, over=over)
+        if execution.may_read_values(image):
+            out = _in_groups(x, params, config, over=fresh)
+        else:
+            out = _pasted(x.with_sources(source), params, config, over=fresh, addresses=addresses)
+        return _with_image(out, params, config)
+
+
+def _in_groups(x: Inputs, params: PasteParams, config: PasteConfig, *, over: bool) -> SoftCPOutput:
+    """`_pasted`, of a few samples at a time; a sample gets the same bits in every company."""
+    execution.keep_what_is_freed()
+    alone = _sums(config) or x.physical.mm is not None
+    found = lesion_of(x.source_mask[..., ::8, ::8], config.lesion_labels)  # enough to tell large ones
+    lesion = 64 * int(count_pixels(found).sum()) // max(1, len(found))
+    together = [*groups(params.apply.tolist(), tuple(x.image.shape[2:]), lesion, alone=alone)]
+    asked = execution.asks_for_gradients(x.image, x.source_image, params.alpha)
+    if len(together) > 1 and not asked:  # each group is pasted where the result will lie
+        fresh = x.image if over else execution.empty(x.image.shape, x.image.dtype, x.image.device).copy_(x.image)
+        x, over = x._replace(image=fresh), True
+    joined = Joined(len(x.image), x.image if over and not asked else None)
+    for rows in together:
+        some, few = x.rows(rows, rows_of(params.source_index[rows].tolist())), params.rows(rows)
+        joined.add(rows, _pasted(some, few, _config_of(config, some.physical, few), over=over))
+    return joined.output(params)
 
 
 def _sums(config: PasteConfig) -> bool:
@@ -88,36 +100,40 @@ def _config_of(config: PasteConfig, physical: Physical, params: PasteParams) -> 
     return config._replace(least_mm=tuple(physical.mm[0].tolist()), resample=resample)
 
 
-def _augment(
-    x: Inputs, params: PasteParams, config: PasteConfig, *, over: bool = False, addresses: Tensor | None = None
+def _with_background(x: Inputs, params: PasteParams, config: PasteConfig, *, over: bool) -> tuple[Inputs, bool]:
+    """The batch with its whole images transformed, and whether the result may lie in their memory."""
+    if params.background is None:
+        return x, over
+    draws, given = params.background, x.image
+    x = x._replace(
+        image=transform_image(given, draws, config.background_blur_px, params.seed, BACKGROUND_NOISE, over=over),
+        mask=crop_and_resize(x.mask, draws, "nearest"),
+        region=None if x.region is None else crop_and_resize(x.region, draws, "nearest"),
+    )
+    return x, over or x.image is not given
+
+
+def _pasted(
+    x: Inputs, params: PasteParams, config: PasteConfig, *, over: bool, addresses: Tensor | None = None
 ) -> SoftCPOutput:
-    """All stages, every sample with its own source."""
-    if params.background is not None:
-        draws, given = params.background, x.image
-        x = x._replace(
-            image=transform_image(given, draws, config.background_blur_px, params.seed, BACKGROUND_NOISE, over=over),
-            mask=crop_and_resize(x.mask, draws, "nearest"),
-            region=None if x.region is None else crop_and_resize(x.region, draws, "nearest"),
-        )
-        over = over or x.image is not given
-    skip = execution.may_read_values(x.image) and not bool(params.apply.any())
-    if skip:
-        out = _untouched(x, params)
-    elif fused_paste.pastes(x, params, config):
-        out = fused_paste.paste(x, params, config, over=over, addresses=addresses)
-    else:
-        out = _paste(x.with_masks(), params, config, over=over)
-    if params.image is not None:
-        draws, over = params.image, not execution.asks_for_gradients(out.image)  # which all of them may be needed for
-        return SoftCPOutput(
-            transform_image(out.image, draws, config.image_blur_px, params.seed, IMAGE_NOISE, over=over),
-            crop_and_resize(out.mask, draws, "nearest", over=over),
-            crop_and_resize(out.soft_mask, draws, "linear", over=over),
-            out.placement,
-            out.status,
-            params,
-        )
-    return out
+    """Every sample with its own source pasted."""
+    if execution.may_read_values(x.image) and not bool(params.apply.any()):
+        return _untouched(x, params)
+    if fused_paste.pastes(x, params, config):
+        return fused_paste.paste(x, params, config, over=over, addresses=addresses)
+    return _paste(x.with_masks(), params, config, over=over)
+
+
+def _with_image(out: SoftCPOutput, params: PasteParams, config: PasteConfig) -> SoftCPOutput:
+    """The result with its whole images transformed."""
+    if params.image is None:
+        return out
+    draws, over = params.image, not execution.asks_for_gradients(out.image)  # which all of them may be needed for
+    return out._replace(
+        image=transform_image(out.image, draws, config.image_blur_px, params.seed, IMAGE_NOISE, over=over),
+        mask=crop_and_resize(out.mask, draws, "nearest", over=over),
+        soft_mask=crop_and_resize(out.soft_mask, draws, "linear", over=over),
+    )
 
 
 def _untouched(x: Inputs, params: PasteParams) -> SoftCPOutput:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from softcp_gpu import kernels
-from softcp_gpu.functional import execution
+from softcp_gpu.functional import execution, looped
 from softcp_gpu.functional.blend import reach_px
 from softcp_gpu.functional.fused_warp import channel_ranges, warp_and_transform, warps
 from softcp_gpu.functional.geometry import warp_linear
@@ -84,15 +84,20 @@ def source_tile(
         source_image, rows = x.sources().to(work), None
     if lesion.matrix is None:
         return _window(source_image, rows, corner - offset, tile)
-    warped = warp_linear(source_image, lesion.moved(offset), corner, tile, rows)
+    matrix, radius = lesion.moved(offset), config.object_blur_px
+    tiles = _own_tiles(origin, lesion.size, corner, shape, steps, params, config)
+    if params.object is not None and looped.works(source_image, matrix, *_drawn(params)):
+        slots = looped.slots_of(_drawn(params), radius, params.seed, OBJECT_NOISE)
+        given = (corner, tile, tiles, shape, x.physical.source_range)
+        return looped.warp_and_transform(source_image, rows, matrix, *given, slots)
+    warped = warp_linear(source_image, matrix, corner, tile, rows)
     if params.object is None:
         return warped
-    intensity, radius = _drawn(params), config.object_blur_px
+    intensity = _drawn(params)
     bounds = _range(x._replace(source_rows=rows), source_image, params)
     index, _ = window_index(corner, tile, shape)
     if not execution.may_read_values(warped):
         return apply_intensity(warped, intensity, bounds, radius, params.seed, OBJECT_NOISE, index)
-    tiles = _own_tiles(origin, lesion.size, corner, shape, steps, params, config)
     for i, (active, own) in enumerate(zip(is_active(intensity).tolist(), tiles, strict=True)):
         if active:
             row = slice(i, i + 1)

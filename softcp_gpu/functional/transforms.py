@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from softcp_gpu.functional import fused_image, lines
+from softcp_gpu.functional import fused_image, lines, looped
 from softcp_gpu.functional.execution import Rows, asks_for_gradients, may_read_values, where_active, work_dtype
 from softcp_gpu.functional.geometry import about, compose, crop_lines, crop_matrix, rigid_matrix, scaling, warp
 from softcp_gpu.functional.intensity import apply_intensity, is_active, value_range
@@ -84,15 +84,26 @@ def crop_and_resize(
     if fused_image.resizes(x, params) and (mode == "nearest" or x.dtype in (torch.float32, torch.float64)):
         return fused_image.crop_and_resize(x, params, mode)
 
+    if looped.works(x, params.crop_size, params.crop_start) and (mode == "linear") == x.is_floating_point():
+        active = (params.crop_size != 1).any(1)
+        if not bool(active.any()):
+            return x
+        along = crop_lines(x, _crop_matrix(params, x), torch.float32 if mode == "linear" else None)
+        if mode == "nearest":
+            return looped.crop_labels(x, active, along)
+        return looped.transform_image(x, active, along, looped.no_slots(len(x)), over=over)
     return _crops(x, params, mode)(x, lambda t: t, over)
+
+
+def _crop_matrix(params: ImageParams, x: Tensor) -> Tensor:
+    return crop_matrix(params.crop_size.double(), params.crop_start.double(), tuple(x.shape[2:]))
 
 
 def _crops(
     x: Tensor, params: ImageParams, mode: Literal["linear", "nearest"]
 ) -> Callable[[Tensor, Rows, bool], Tensor]:
     """What crops and resizes the samples of `x` that `rows` picks, without `fused_image`."""
-    active, shape = (params.crop_size != 1).any(1), tuple(x.shape[2:])
-    matrix = crop_matrix(params.crop_size.double(), params.crop_start.double(), shape)
+    active, matrix = (params.crop_size != 1).any(1), _crop_matrix(params, x)
     along: list[Tensor] = []
     by_lines = may_read_values(x) and not asks_for_gradients(matrix)
     if by_lines:  # of all samples together, so that what calling an operation costs is shared
@@ -126,6 +137,13 @@ def transform_image(
     if fused_image.resizes(image, params):
         return fused_image.transform_image(image.to(work_dtype(image)), params, radius, seed, stream).to(image.dtype)
 
+    if looped.works(image, params.crop_size, params.crop_start, *params.intensity):
+        cropped, changed = (params.crop_size != 1).any(1), is_active(params.intensity)
+        if not bool((cropped | changed).any()):
+            return image
+        along = crop_lines(image, _crop_matrix(params, image), torch.float32)
+        slots = looped.slots_of(params.intensity, radius, seed, stream)
+        return looped.transform_image(image, cropped, along, slots, over=over)
     crops, index = _crops(image, params, "linear"), frame_index(image)
 
     def transformed(t: Tensor, rows: Rows) -> Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from softcp_gpu import loops
 from softcp_gpu.data import manifest
 from softcp_gpu.data.cases import Sample
 from softcp_gpu.data.cut import around_lesion, value_limits
@@ -103,7 +104,8 @@ def _paste(fitted: Sequence[_Fitted], make: Augmentation, device: torch.device) 
     seeds = torch.tensor([one.parents.seed for one in fitted])
     params = aug.draw(seeds, background.image.shape[:-1], own_source=True)
     spacing = background.grid and background.grid.spacing_mm
-    out = map_params(aug.augment(**given, spacing=spacing, params=params), Tensor.cpu)
+    with loops.unused():  # the same bytes whether Numba is installed or not
+        out = map_params(aug.augment(**given, spacing=spacing, params=params), Tensor.cpu)
     count = len(fitted)
     # As each would be alone.
     out = out._replace(params=out.params._replace(source_index=out.params.source_index - torch.arange(count)))

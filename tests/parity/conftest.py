@@ -1,7 +1,16 @@
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
+
+from softcp_gpu import loops
+
+
+@pytest.fixture(autouse=True, params=["loops", "plain torch"])
+def engine(request):
+    """What computes on a CPU."""
+    with loops.unused() if request.param == "plain torch" else nullcontext():
+        yield
 
 
 @pytest.fixture

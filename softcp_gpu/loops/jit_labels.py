@@ -1,0 +1,70 @@
+"""Labels picked pixel by pixel."""
+
+import numpy as np
+from numpy import float64, int32, uint32, uint64
+
+from softcp_gpu.loops.compiled import compiled
+
+NOWHERE = uint32(0xFFFFFFFF)
+
+
+@compiled
+def crop_labels(plane, labels, out, crops, places):
+    """`lines.sample_nearest` of one sample of (B, depth, height, width), of whatever integers.
+
+    Args: crops: (B,) bool: whether it is cropped, or copied; places: (B, depth + height + width) int64, the pixel of
+    each line of the result, -1 for 0.
+    """
+    depth, height, width = labels.shape[1:]
+    lines, across = places[plane], places[plane, depth + height :]
+    inside = (across >= 0).all()
+    for z in range(depth):
+        for y in range(height):
+            row, from_z, from_y = out[plane, z, y], lines[z], lines[depth + y]
+            if not crops[plane]:
+                row[:] = labels[plane, z, y]
+            elif from_z < 0 or from_y < 0:
+                row[:] = 0
+            else:
+                source = labels[plane, from_z, from_y]
+                for x in range(width):
+                    row[x] = source[uint64(across[x])] if inside or across[x] >= 0 else 0
+
+
+@compiled
+def locate(before, slope, start, lengths, at):
+    """The nearest pixel of (height, width) for each pixel of a row, as a number; NOWHERE outside."""
+    bottom, right, stride = float64(lengths[0] - 1), float64(lengths[1] - 1), int32(lengths[1])
+    for i in range(at.size):
+        along = float64(int32(start + i))
+        y, x = np.rint(before[1] + slope[1] * along), np.rint(before[2] + slope[2] * along)
+        inside = (y >= 0) & (y <= bottom) & (x >= 0) & (x <= right)
+        at[i] = uint32(int32(y) * stride + int32(x)) if inside else NOWHERE
+
+
+@compiled
+def add_layer(before, slope, start, layers, pixels, at):
+    """Likewise the nearest layer, for pixels that are `locate`d already."""
+    for i in range(at.size):
+        z = np.rint(before + slope * float64(int32(start + i)))
+        at[i] = at[i] + uint32(int32(z) * int32(pixels)) if z >= 0 and z < layers and at[i] != NOWHERE else NOWHERE
+
+
+@compiled
+def warp_labels(sample, labels, out, affine, origin):
+    """`geometry.warp`, nearest, of one sample of (B, depth, height, width), of whatever integers, into a window.
+
+    Args: affine: (B, 3, 4) float64, from the frame of the window; origin: (B, 3) int64, its first pixel there.
+    """
+    source, matrix, start = labels[sample], affine[sample], origin[sample]
+    flat, layers, pixels = source.ravel(), source.shape[0], source.shape[1] * source.shape[2]
+    at = np.empty(out.shape[3], uint32)
+    for z in range(out.shape[1]):
+        for y in range(out.shape[2]):
+            before = (matrix[:, 3] + matrix[:, 0] * float64(start[0] + z)) + matrix[:, 1] * float64(start[1] + y)
+            locate(before, matrix[:, 2], start[2], source.shape[1:], at)
+            if layers > 1:
+                add_layer(before[0], matrix[0, 2], start[2], layers, pixels, at)
+            row = out[sample, z, y]
+            for x in range(row.size):
+                row[x] = flat[at[x]] if at[x] != NOWHERE else 0
