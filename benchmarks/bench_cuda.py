@@ -26,7 +26,7 @@ from softcp_gpu import GraphedSoftCP, kernels
 from softcp_gpu.functional import soft_mask
 
 COMPILED = f"{common.OURS}, compiled"
-PLAIN = f"{common.OURS}, plain torch"
+PLAIN = common.PLAIN
 PLAIN_GRAPHED = f"{common.OURS}, plain torch, CUDA graph, params drawn in the call"
 DRAWN = f"{common.OURS}, params drawn in the call"
 GRAPHED = f"{common.GRAPHED}, params drawn in the call"

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from benchmarks import cases, peers
-from benchmarks.common import OURS
+from benchmarks.common import OURS, PLAIN
 from benchmarks.rivals import gate, names, tensors
 from benchmarks.rivals.registry import seeded
 from benchmarks.timing import measure
-from softcp_gpu import SoftCP
+from softcp_gpu import SoftCP, loops
 
 
-@pytest.mark.parametrize("who", [OURS, names.REFERENCE, names.KORNIA])
+@pytest.mark.parametrize("who", [OURS, PLAIN, names.REFERENCE, names.KORNIA])
 @pytest.mark.parametrize("name", cases.FORWARD)
 @pytest.mark.parametrize("case", cases.FORWARD_CASES, ids=str)
 def test_forward(benchmark, record_property, case, name, who):
@@ -35,8 +35,14 @@ def competitor(case, name, who):
     given = {} if source is None else {"source_image": source[0], "source_mask": source[1]}
     out = aug.augment(image, mask, region, **given, generator=seeded())
     assert (out.status == 0).all(), f"not everything is pasted: {out.status_labels()}"
+
+    def ours():
+        return aug(image, mask, region, **given, generator=seeded())  # drawing the params is part of it
+
     if who == OURS:
-        return lambda: aug(image, mask, region, **given, generator=seeded())  # drawing the params is part of it
+        return ours
+    if who == PLAIN:
+        return loops.unused()(ours)
     run = peers.reference_loop(aug, image, mask, region, out.params, source)
     assert_same(run(), out)
     return run

@@ -17,6 +17,7 @@ import torch
 import softcp_gpu
 
 OURS = "softcp_gpu"
+PLAIN = f"{OURS}, plain torch"
 GRAPHED = f"{OURS}, CUDA graph"  # what names of its rows begin with
 COPY = "copy of 256 MiB"
 
@@ -33,7 +34,7 @@ def machine(device: str = "cpu") -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "device": device,
     }
-    rivals = (("scipy", "scipy"), ("albumentationsx", "albumentationsx"), ("segpaste", "segpaste"))
+    rivals = (("numba", "numba"), ("scipy", "scipy"), ("albumentationsx", "albumentationsx"), ("segpaste", "segpaste"))
     for name, package in (("kornia", "kornia"), ("numpy", "numpy"), ("opencv", "opencv-python-headless"), *rivals):
         version = _version(package)
         info |= {name: version} if version else {}

@@ -3,7 +3,7 @@
     {"schema": 1,
      "machine": {"softcp_gpu": version, "cpu": name, "cores": n, "system": ..., "python": ..., "torch": ...,
                  "threads": n, "device": "cpu" or "cuda",          on CUDA also "gpu" and "cuda"
-                 "kornia", "numpy", "opencv", "scipy", "albumentationsx", "segpaste": versions of what is installed},
+                 "kornia", "numpy", "opencv", "numba", "scipy", "albumentationsx", "segpaste": their versions},
      "date": "YYYY-MM-DD",
      "commit": of the code, with "+" after it if files had changed; or null,
      "entries": [{"group": what was computed, on what,

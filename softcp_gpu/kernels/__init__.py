@@ -26,8 +26,8 @@ class use:
 
     Args:
         choice: "on": kernels, for tensors on CUDA, and on a CPU under Triton's interpreter (TRITON_INTERPRET=1);
-            "off": plain torch; "auto", the default: what has been measured to be faster, so kernels on CUDA where
-            Triton is installed, and plain torch elsewhere.
+            "off": plain torch, also where a CPU would use `softcp_gpu.loops`; "auto", the default: what has been
+            measured to be faster, so kernels on CUDA where Triton is installed, and none elsewhere.
 
     Raises:
         ValueError: naming the argument, what was expected and what was found.

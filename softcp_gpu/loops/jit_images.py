@@ -1,7 +1,7 @@
 """Images resampled and their intensities transformed, a channel of a sample at a time, while it is in the cache.
 
 All in one file: Numba keeps compiled functions until the file of the function that is called changes, and looks at no
-other. Sums and products round as they are written, vectorised or not, so all processors give the same bits.
+other. Sums and products round as they are written, vectorised or not: a sample has the same bits in every company.
 """
 
 import math
