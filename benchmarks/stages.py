@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from softcp_gpu.functional import pipeline, source
+from softcp_gpu.functional import pipeline
 
 # Functions, where their caller looks for them.
 STAGES = {
     "lesion found and warped": ((pipeline, "transformed_lesion"),),
     "a place found": ((pipeline, "_place"),),
-    "warp of the image": ((source, "warp_linear"),),
-    "range and intensities": ((source, "range_in_use"), (source, "apply_intensity")),
+    "the source's image warped, its intensities changed": ((pipeline, "source_tile"),),
     "soft mask": ((pipeline, "blend_weight"),),
     "blend": ((pipeline, "soft_paste"), (pipeline, "hard_union")),
     "whole frames written": ((pipeline, "put_window"), (pipeline, "place_window")),
