@@ -229,6 +229,13 @@ class LesionCrop(NamedTuple):
             fail(f"{name}: case, patient", "a string, and a string or None", repr((self.case, self.patient)))
 
 
+def tensors_of(params: Any) -> list[Tensor]:
+    """Every tensor of a (nested) named tuple of params."""
+    if params is None or isinstance(params, Tensor):
+        return [] if params is None else [params]
+    return [tensor for field in params for tensor in tensors_of(field)]
+
+
 def map_params(params: Any, fn: Any) -> Any:
     """Applies `fn` to every tensor of a (nested) named tuple of params."""
     if params is None:

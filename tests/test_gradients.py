@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from softcp_gpu import SoftCP, Status
+from softcp_gpu import SoftCP, Status, phantoms
 from softcp_gpu.functional import about, rigid_matrix, soft_cp, soft_mask, warp
+from softcp_gpu.functional.groups import MOST
 from softcp_gpu.functional.pipeline import Physical
 from softcp_gpu.sampling import sample_seeds
 
@@ -225,3 +226,33 @@ def test_training_dtypes_carry_gradients_to_both_images(dtype):
         assert x.grad.dtype == dtype
         assert x.grad.isfinite().all()
         assert (x.grad != 0).flatten(1).any(1).all()
+
+
+@pytest.mark.parametrize("p", [0.8, 1.0])
+@pytest.mark.parametrize("name", ["image", "alpha", "angle_deg", "gamma"])
+@pytest.mark.parametrize("whole", [{}, {"background_transform": {}, "image_transform": {}}], ids=["", "whole images"])
+def test_the_derivatives_are_those_of_smaller_batches(name, whole, p):
+    """More samples than go together on a CPU, so that parts of a batch are joined."""
+    count, shape = MOST + 3, (24, 24)
+    image, mask, region = phantoms.batch(count, shape)
+    aug = SoftCP(p=p, **whole)
+    params = aug.draw(torch.arange(count), shape, own_source=True)
+    values = {"image": image, "alpha": params.alpha, "angle_deg": params.object.rigid.angle_deg}
+    values["gamma"] = params.object.intensity.gamma
+
+    def gradient(rows):
+        x = values[name][rows].clone().requires_grad_()
+        given = {**{k: v[rows] for k, v in values.items()}, name: x}
+        few, source = params.rows(rows), image[rows].flip(3)
+        rigid = few.object.rigid._replace(angle_deg=given["angle_deg"])
+        intensity = few.object.intensity._replace(gamma=given["gamma"])
+        transform = few.object._replace(rigid=rigid, intensity=intensity)
+        few = few._replace(alpha=given["alpha"], object=transform, source_index=torch.arange(len(x)))
+        masks = {"source_image": source, "source_mask": mask[rows].flip(3)}
+        out = aug.augment(given["image"], mask[rows], region[rows], **masks, params=few)
+        loss = out.image.square().sum() + out.soft_mask.sum() + 0 * x.sum()  # not drawn, a sample does not depend on x
+        return torch.autograd.grad(loss, x)[0]
+
+    alone = torch.cat([gradient(slice(i, i + 1)) for i in range(count)])
+    assert torch.allclose(gradient(slice(0, count)), alone, rtol=1e-4, atol=1e-5)
+    assert (alone != 0).any()

@@ -21,7 +21,7 @@ from softcp_gpu.functional.soft_mask import Steps
 from softcp_gpu.functional.source import source_tile, tile_around
 from softcp_gpu.functional.transforms import crop_and_resize, transform_image
 from softcp_gpu.functional.windows import count_pixels, place_window, put_window, take_tile, take_window
-from softcp_gpu.types import PasteConfig, PasteParams, PlacementRecord, SoftCPOutput, Spacing, Status
+from softcp_gpu.types import PasteConfig, PasteParams, PlacementRecord, SoftCPOutput, Spacing, Status, tensors_of
 
 
 def soft_cp(
@@ -75,7 +75,7 @@ def _in_groups(x: Inputs, params: PasteParams, config: PasteConfig, *, over: boo
     found = lesion_of(x.source_mask[..., ::8, ::8], config.lesion_labels)  # enough to tell large ones
     lesion = 64 * int(count_pixels(found).sum()) // max(1, len(found))
     together = [*groups(params.apply.tolist(), tuple(x.image.shape[2:]), lesion, alone=alone)]
-    asked = execution.asks_for_gradients(x.image, x.source_image, params.alpha)
+    asked = execution.asks_for_gradients(x.image, x.source_image, *tensors_of(params))
     if len(together) > 1 and not asked:  # each group is pasted where the result will lie
         fresh = x.image if over else execution.empty(x.image.shape, x.image.dtype, x.image.device).copy_(x.image)
         x, over = x._replace(image=fresh), True
