@@ -74,8 +74,8 @@ class Joined:
             fresh = [execution.empty((self.batch, *x.shape[1:]), x.dtype, x.device) for x in fields[len(there) :]]
             self.fields = [*there, *fresh]
         for whole, field in zip(self.fields, fields, strict=True):
-            if isinstance(rows, slice) and whole[rows].data_ptr() == field.data_ptr():  # it lies there
-                continue
+            if whole is self.image and isinstance(rows, slice) and 0 != whole[rows].data_ptr() == field.data_ptr():
+                continue  # it lies there
             if isinstance(rows, slice) or field.ndim < _FRAME:
                 whole[rows] = field
                 continue
