@@ -52,9 +52,8 @@ def transform_image(image: Tensor, crops: Tensor, lines: Sequence[Tensor], slots
     out = x if over or x is not image else execution.empty(x.shape, x.dtype, x.device)
     places = []
     for line, length in zip(map(Tensor.numpy, lines), x.shape[2:], strict=True):  # torch would wake its threads for it
-        place = np.nan_to_num((line + 1) * np.float32(length / 2) - np.float32(0.5)).clip(
-            0, length - 1
-        )  # as grid_sample
+        place = np.nan_to_num((line + 1) * np.float32(length / 2) - np.float32(0.5))  # as grid_sample does
+        place = place.clip(0, length - 1)
         first = np.floor(place)
         places.append((first.astype(np.int32), place - first))
     image_loops.transform_images(x, out, crops, places, slots)
