@@ -35,7 +35,6 @@ ONLY_IN = {"cv2": {"reference", "data"}, "typer": {"commands"}, "triton": {"kern
 REFERENCE_USES = {"cv2", "numpy", "softcp_gpu", *sys.stdlib_module_names}
 
 LONGEST = 250
-LONGER = {"loops/jit_images.py": 330}  # Numba keeps compiled functions until their file changes, and looks at no other
 
 DRAWS = re.compile(
     r"(torch|np|numpy)\.(rand\w*|normal|bernoulli|multinomial|poisson|manual_seed|random\..+)|random(\..+)?"
@@ -128,7 +127,7 @@ def derives_from_nn_module_directly(files):
 
 def is_short_enough_to_read(files):
     for path, source in files.items():
-        if len(source.splitlines()) > LONGER.get(path, LONGEST):
+        if len(source.splitlines()) > LONGEST:
             yield f"{path} has {len(source.splitlines())} lines"
 
 
