@@ -154,7 +154,7 @@ def warp_box(x: Tensor, start: Tensor, extent: Tensor, matrix: Tensor, origin: T
     Returns:
         (B, 1, *size), the dtype of `x`.
     """
-    if loops.run_on(x) and is_array(x, matrix):
+    if is_array(x, matrix) and loops.run_on(x):
         out = torch.empty((len(x), 1, *size), dtype=x.dtype)
         image_loops.warp_labels(x.contiguous(), out, inverse(x, matrix).numpy(), origin.numpy())
         return out

@@ -85,10 +85,10 @@ def source_tile(
     if lesion.matrix is None:
         return _window(source_image, rows, corner - offset, tile)
     matrix, radius = lesion.moved(offset), config.object_blur_px
-    tiles = _own_tiles(origin, lesion.size, corner, shape, steps, params, config)
+    boxes = (origin, lesion.size, corner, shape, steps, params, config)
     if params.object is not None and looped.works(source_image, matrix, *_drawn(params)):
         slots = looped.slots_of(_drawn(params), radius, params.seed, OBJECT_NOISE)
-        given = (corner, tile, tiles, shape, x.physical.source_range)
+        given = (corner, tile, _own_tiles(*boxes), shape, x.physical.source_range)
         return looped.warp_and_transform(source_image, rows, matrix, *given, slots)
     warped = warp_linear(source_image, matrix, corner, tile, rows)
     if params.object is None:
@@ -98,7 +98,7 @@ def source_tile(
     index, _ = window_index(corner, tile, shape)
     if not execution.may_read_values(warped):
         return apply_intensity(warped, intensity, bounds, radius, params.seed, OBJECT_NOISE, index)
-    for i, (active, own) in enumerate(zip(is_active(intensity).tolist(), tiles, strict=True)):
+    for i, (active, own) in enumerate(zip(is_active(intensity).tolist(), _own_tiles(*boxes), strict=True)):
         if active:
             row = slice(i, i + 1)
             part = warped[(row, slice(None), *own)].clone(memory_format=torch.contiguous_format)
