@@ -11,6 +11,7 @@ import triton.language as tl
 
 from softcp_gpu.kernels.jit_words import split, within_line
 
+TOGETHER = tl.constexpr(8)  # pixels of each word: of more, programs need so many registers that few run at once
 UNROLLED = tl.constexpr(4)  # steps whose lines are read while others are spread
 
 
@@ -110,9 +111,8 @@ def levels(lesion, k0, k1, w, there, steps, CROSS: tl.constexpr, STAGES: tl.cons
 
 
 @triton.jit
-def numbers_of(digits):
-    """The number of each pixel of words, (words, 32), from its binary digits."""
-    bit = tl.arange(0, 32)[None, :]
+def numbers_of(digits, bit):
+    """The number of each pixel of words, (words, bits), from its binary digits."""
     a, b, c, d, e, f = digits
     number = (a[:, None] >> bit) & 1
     number += ((b[:, None] >> bit) & 1) * 2
@@ -208,7 +208,7 @@ def rings_pass(
     n0, n1, n2 = n
     _, _, _, _, _, place, _ = core
     z, y, x = place
-    bit, total, kept = tl.arange(0, 32)[None, :], n0 * n1 * n2, 1
+    total, kept = n0 * n1 * n2, 1
     if SKIPS:
         kept = (taken == tl.load(k_erode + sample)).to(tl.int32)
     for begin in range(tl.program_id(0) * BLOCK, total, tl.num_programs(0) * BLOCK):
@@ -216,9 +216,11 @@ def rings_pass(
         there = t < total
         k0, k1, w = split(t, n1, n2, AXES)
         k0, k1, w = a0 + k0, a1 + k1, a2 + w
-        number = numbers_of(levels(core, k0, k1, w, there, k_max + n2 * 0, CROSS, STAGES, AXES))
-        k2 = x + w[:, None] * 32 + bit
-        at = ((z + k0[:, None]) * s1 + y + k1[:, None]) * s2 + k2
-        shown = there[:, None] & (k2 >= 0) & (k2 < s2)
-        weight = tl.load(table + sample * (k_max + 2) + number, mask=shown & (number * kept > 0), other=0)
-        tl.store(soft + sample * s0 * s1 * s2 + at, weight, mask=shown)
+        digits = levels(core, k0, k1, w, there, k_max + n2 * 0, CROSS, STAGES, AXES)
+        line = soft + sample * s0 * s1 * s2 + ((z + k0) * s1 + y + k1) * s2
+        for first_bit in range(0, 32, TOGETHER):
+            bit = first_bit + tl.arange(0, TOGETHER)[None, :]
+            number, k2 = numbers_of(digits, bit), x + w[:, None] * 32 + bit
+            shown = there[:, None] & (k2 >= 0) & (k2 < s2)
+            weight = tl.load(table + sample * (k_max + 2) + number, mask=shown & (number * kept > 0), other=0)
+            tl.store(line[:, None] + k2, weight, mask=shown)

@@ -101,7 +101,7 @@ def count_at(
         word = tl.load(lesion + ((sample * w0 + k0) * w1 + k1) * words + k2, mask=inside, other=0)
         a, b, c = count_shared(
             word, region + sample * frame, others + sample * frame,
-            z + k0, y + k1, x + 32 * k2, d0, d1, d2, per_line, WITH_REGION,
+            z + k0, y + k1, x + 32 * k2, d0, d1, d2, per_line, False, WITH_REGION,
         )  # fmt: skip
         visible, in_region, on_others = visible + a, in_region + b, on_others + c
     return tl.sum(visible, axis=0), tl.sum(in_region, axis=0), tl.sum(on_others, axis=0)
@@ -117,6 +117,7 @@ def count_pass(
     origin,  # (B, places, AXES) int64: where the box begins
     span,  # (B, AXES) int64: without any place along an axis, none is legal
     counts,  # (B, places, 4) int32, out: visible, in the region, on other lesions; and whether that is legal
+    found,  # (B,) int32, raised to 1 if a place is legal
     places, w0, w1, words, d0, d1, d2, per_line,
     WITH_REGION: tl.constexpr,
     REGION: tl.constexpr, OTHERS: tl.constexpr, VISIBLE: tl.constexpr,
@@ -139,4 +140,7 @@ def count_pass(
     tl.store(counts + here * 4, visible)
     tl.store(counts + here * 4 + 1, in_region)
     tl.store(counts + here * 4 + 2, on_others)
-    tl.store(counts + here * 4 + 3, (legal & (n0 > 0) & (n1 > 0) & (n2 > 0)).to(tl.int32))
+    legal = legal & (n0 > 0) & (n1 > 0) & (n2 > 0)
+    tl.store(counts + here * 4 + 3, legal.to(tl.int32))
+    if legal:
+        tl.atomic_max(found + sample, 1)

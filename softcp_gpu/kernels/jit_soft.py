@@ -23,11 +23,12 @@ def words_pass(
     FOURS: tl.constexpr, PIECES: tl.constexpr, ACROSS: tl.constexpr,  # as jit_masks.packed
     AXES: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Lesions as words, boxes around them, and the weights."""
-    sample = tl.program_id(1).to(tl.int64)
-    out = (words, box, sample, tl.program_id(0), tl.num_programs(0))
-    packed(mask, mask, mask, *out, s0, s1, s2, per_line, False, FOURS, PIECES, ACROSS, AXES, BLOCK)
-    if tl.program_id(0) == 0:
+    """Lesions as words and boxes around them; and by the first program of each sample, beside it, the weights."""
+    sample, program = tl.program_id(1).to(tl.int64), tl.program_id(0)
+    if program > 0:
+        out = (words, box, sample, program - 1, tl.num_programs(0) - 1)
+        packed(mask, mask, mask, *out, s0, s1, s2, per_line, False, FOURS, PIECES, ACROSS, AXES, BLOCK)
+    else:
         base, erode, dilate = alpha, k_erode, k_dilate
         if ALPHAS:
             base = tl.load(alpha + sample)

@@ -24,11 +24,12 @@ def pack_pass(flags, words, lines, length, per_line, BLOCK: tl.constexpr):
 
 @triton.jit
 def ones(word):
-    """How many bits of each word are 1."""
+    """How many bits of each word are 1, in the form of which compilers make one instruction."""
+    word = word.to(tl.uint32, bitcast=True)
     word = word - ((word >> 1) & 0x55555555)
     word = (word & 0x33333333) + ((word >> 2) & 0x33333333)
-    word = (word + ((word >> 4) & 0x0FFFFFFF)) & 0x0F0F0F0F
-    return (word + (word >> 8) + (word >> 16) + (word >> 24)) & 0x3F
+    word = (word + (word >> 4)) & 0x0F0F0F0F
+    return ((word * 0x01010101) >> 24).to(tl.int32)
 
 
 @triton.jit
@@ -51,11 +52,15 @@ def within_line(x, length):
 
 
 @triton.jit
-def count_shared(word, region, others, z, y, x, d0, d1, d2, per_line, WITH_REGION: tl.constexpr):
+def count_shared(
+    word, region, others, z, y, x, d0, d1, d2, per_line,
+    WHOLE: tl.constexpr,  # all lies in the frame
+    WITH_REGION: tl.constexpr,
+):  # fmt: skip
     """How many pixels of words that lie at (z, y, x) are visible, in the region, and on other lesions."""
     there = (z >= 0) & (z < d0) & (y >= 0) & (y < d1) & (word != 0)
     row = z * d1 + y
-    visible = tl.where(there, ones(word & within_line(x, d2)), 0)
+    visible = ones(word) if WHOLE else tl.where(there, ones(word & within_line(x, d2)), 0)
     in_region = visible * 0
     if WITH_REGION:
         in_region = ones(word & _word(region, row, there, x, per_line))

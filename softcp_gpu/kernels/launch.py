@@ -14,7 +14,7 @@ from torch import Tensor
 PROGRAMS, PROGRAMS_OF_A_WARP = 2048, 4096
 # Of what goes through frames beside them: enough to keep the memory busy, few enough to leave them room; and how many
 # pixels a program does at a time.
-BESIDE, STREAMED = 512, 2048
+BESIDE, STREAMED = 192, 2048
 
 
 def grid_of(batch: int, pixels: int, block: int) -> tuple[int, int]:

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from softcp_gpu.kernels.launch import as_numbers, shared_grid
+from softcp_gpu.kernels.launch import PROGRAMS_OF_A_WARP, as_numbers, shared_grid
 
 WORD = 32
-PACKED = 64  # words that a program does at a time
+PACKED = 64  # words that a program, of one warp, does at a time: of more, its warps would wait for each other's boxes
 BY_FOURS = 4  # bytes
 
 
@@ -27,7 +27,7 @@ def pieces_of(batch: int, frame: tuple[int, ...]) -> Pieces:
     per_line = -(-frame[2] // WORD)
     words = min(1 << (per_line - 1).bit_length(), PACKED)
     number = -(-per_line // words)
-    programs, _ = shared_grid(batch, frame[0] * frame[1] * number * words, PACKED)
+    programs, _ = shared_grid(batch, frame[0] * frame[1] * number * words, PACKED, PROGRAMS_OF_A_WARP)
     return Pieces(-(-programs // number) * number, number, words)
 
 

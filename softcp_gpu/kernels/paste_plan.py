@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from softcp_gpu.kernels import packing
+from softcp_gpu.kernels import maps, packing
 from softcp_gpu.kernels import place_operators as places
 from softcp_gpu.kernels.launch import STREAMED, Branch, as_numbers, beside_grid, grid_of, launch, shared_grid, three
 from softcp_gpu.kernels.paste_inputs import Batch, Draws, Plan, Rules, work_dtype
@@ -26,7 +26,8 @@ class Known(NamedTuple):
     region_box: Tensor
     source_box: Tensor  # (N, 7)
     moved_box: Tensor  # zeros
-    possible: Tensor  # (B,) int32, zeros
+    found: Tensor  # (B,) int32, zeros; possible likewise
+    possible: Tensor
 
 
 class _Moved(NamedTuple):
@@ -66,7 +67,7 @@ def plan_of(
     words = _words(x, draws, rules, moved, tried)
     packed = (words, known.region, known.others)
     sizes = (*words.shape[1:], *three(x.image.shape[2:]), known.others.shape[-1])
-    counts, legal = _legal(x, rules, packed, tried, sizes)
+    counts, legal = _legal(x, rules, known, packed, tried, sizes)
     branch.join()
     (batch, candidates, n), work = tried.candidates.shape, work_dtype(x.image)
     channels, blocks, k_max = x.image.shape[1], ranges.shape[2], rules.dilate_max
@@ -102,8 +103,9 @@ def look_at_masks(x: Batch) -> Known:
     from softcp_gpu.kernels import jit_lesion, jit_masks
 
     batch, sources = len(x.image), len(x.labels)
-    numbers = torch.zeros((3 * batch + sources) * 7 + batch, dtype=torch.int32, device=x.image.device)
-    boxes = numbers[:-batch].view(-1, 7).split([batch, batch, batch, sources])
+    numbers = torch.zeros((3 * batch + sources) * 7 + 2 * batch, dtype=torch.int32, device=x.image.device)
+    found, possible = numbers[-2 * batch :].chunk(2)
+    boxes = numbers[: -2 * batch].view(-1, 7).split([batch, batch, batch, sources])
     other_box, region_box, moved_box, source_box = boxes
     frame = three(x.image.shape[2:])
     per_line = -(-frame[2] // packing.WORD)
@@ -116,14 +118,14 @@ def look_at_masks(x: Batch) -> Known:
     given = (others, region, other_words, region_words, other_box, region_box, x.places, *frame, per_line)
     how = (x.region is not None, elsewhere, fours, region_fours, pieces.number, pieces.words)
     grid = (pieces.programs * (1 if x.region is None else 2), batch)
-    launch(jit_masks.masks_pass, grid, *given, *how, x.image.ndim - 2, packing.PACKED)
+    launch(jit_masks.masks_pass, grid, *given, *how, x.image.ndim - 2, packing.PACKED, num_warps=1)
     if x.labels.data_ptr() == x.others.data_ptr() and x.labels.shape == x.others.shape:
         source_box = other_box
     else:
         size = three(x.labels.shape[2:])
         grid = grid_of(sources, math.prod(size), STREAMED)
         launch(jit_lesion.box_pass, grid, as_numbers(x.labels), source_box, *size, STREAMED)
-    return Known(other_words, region_words, other_box, region_box, source_box, moved_box, numbers[-batch:])
+    return Known(other_words, region_words, other_box, region_box, source_box, moved_box, found, possible)
 
 
 def _motion(x: Batch, draws: Draws, rules: Rules, known: Known) -> _Moved:
@@ -170,21 +172,20 @@ def _words(x: Batch, draws: Draws, rules: Rules, moved: _Moved, tried: _Tried) -
 
 
 def _legal(
-    x: Batch, rules: Rules, packed: tuple[Tensor, ...], tried: _Tried, sizes: tuple[int, ...]
+    x: Batch, rules: Rules, known: Known, packed: tuple[Tensor, ...], tried: _Tried, sizes: tuple[int, ...]
 ) -> tuple[Tensor, Tensor]:
-    """What the candidates cover, (B, K, 4) int32; and of samples none of whose are legal, all places, (B, most)."""
+    """What the candidates cover, (B, K, 4) int32; and of samples none of whose are legal, the map."""
     from softcp_gpu.kernels import jit_places
 
     batch, candidates, n = tried.candidates.shape
     counts, rule = _new(x, batch, candidates, 4, dtype=torch.int32), _rule(x, rules)
     boxes = (*packed, tried.extent, tried.area)
-    given = (*boxes, tried.candidates, tried.span, counts, candidates)
+    given = (*boxes, tried.candidates, tried.span, counts, known.found, candidates)
     launch(jit_places.count_pass, (candidates, batch), *given, *sizes, *rule, n, places.COUNTED)
     # Where a lesion may lie partly outside, its box begins at most its own length before the frame.
     outside = [0] * n if _inside(rules) else [*rules.window[:-1], packing.WORD * packed[0].shape[-1]]
-    most = math.prod(length + side for length, side in zip(x.image.shape[2:], outside, strict=True))
-    legal = _new(x, batch, most, dtype=torch.uint8)
-    places.fill_map(boxes, tried.first, tried.span, counts, legal, sizes, rule)
+    legal = maps.new_map(tried.extent, x.image.shape[2:], outside)
+    maps.fill_map(boxes, tried.first, tried.span, known.found, legal, sizes, rule)
     return counts, legal
 
 

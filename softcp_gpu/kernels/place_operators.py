@@ -5,20 +5,17 @@ Triton is imported when one of them first runs.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, library
 
-from softcp_gpu.kernels import lesion_operators
-from softcp_gpu.kernels.launch import as_numbers, grid_of, launch, three
+from softcp_gpu.kernels import lesion_operators, maps
+from softcp_gpu.kernels.launch import as_numbers, launch, three
 from softcp_gpu.kernels.packing import PACKED, WORD
 
-COUNTED, RANKED = 256, 4096  # words of a lesion, and places, that a program does at a time
-MAPPED, WORDS = 32, 8  # places on a map, and words of a lesion at each of them, likewise
-MAPPERS, ASKED = 1024, 64  # programs for all maps of a batch; samples of which they look up at once who asks for one
+COUNTED, RANKED = 256, 2048  # words of a lesion, and of a map, that a program does at a time
 
 
 class Masks(NamedTuple):
@@ -129,24 +126,6 @@ def _pack_like(mask: Tensor) -> Tensor:
     return mask.new_empty((mask.shape[0], *mask.shape[2:-1], -(-mask.shape[-1] // WORD)), dtype=torch.int32)
 
 
-def fill_map(
-    tensors: Sequence[Tensor],
-    first: Tensor,
-    span: Tensor,
-    counts: Tensor,
-    legal: Tensor,
-    sizes: Sequence[int],
-    rule: Sequence[Any],
-) -> None:
-    """All places of the samples none of whose candidates is legal, into `legal`, as jit_map.map_pass has it."""
-    from softcp_gpu.kernels import jit_map
-
-    (batch, most), places, axes = legal.shape, counts.shape[1], first.shape[1]
-    blocks, _ = grid_of(batch, most, MAPPED)
-    given = (*tensors, first, span, counts, legal, batch, most, *sizes, *rule, axes, places, ASKED, MAPPED, WORDS)
-    launch(jit_map.map_pass, (min(blocks * batch, MAPPERS), 1), *given)
-
-
 _RULE = "int[] shape, float[] bounds, bool[] fraction"
 
 
@@ -192,7 +171,8 @@ def _count(*inputs: Any) -> Tensor:
     *masks, origin, span, shape, bounds, fraction = inputs
     counts = _count_like(*inputs)
     tensors, sizes, rule = _split(Masks(*masks), shape, bounds, fraction)
-    given = (*tensors, origin, span, counts, origin.shape[1])
+    found = torch.zeros(len(origin), dtype=torch.int32, device=origin.device)
+    given = (*tensors, origin, span, counts, found, origin.shape[1])
     launch(jit_places.count_pass, (origin.shape[1], len(origin)), *given, *sizes, *rule, len(shape), COUNTED)
     return counts
 
@@ -214,10 +194,9 @@ def _draw(*inputs: Any) -> Tensor:
     tensors, sizes, rule = _split(Masks(lesion, *masks), shape, bounds, fraction)
     # Where a lesion may lie partly outside, its box begins at most its own length before the frame.
     outside = (0,) * len(shape) if _whole(bounds, fraction) else (*lesion.shape[1:-1], WORD * lesion.shape[-1])
-    most = math.prod(length + side for length, side in zip(shape, outside, strict=True))
-    legal = torch.empty((len(first), most), dtype=torch.uint8, device=first.device)
-    axes, places = len(shape), candidates.shape[1]
-    fill_map(tensors, first, span, counts, legal, sizes, rule)
+    legal = maps.new_map(first, shape, outside)
+    most, axes, places = legal.shape[1], len(shape), candidates.shape[1]
+    maps.fill_map(tensors, first, span, counts[..., 3].amax(1), legal, sizes, rule)
     origin = torch.empty_like(first)
     drawn = (counts, candidates, legal, first, span, rank_u, origin, most, axes, places, RANKED)
     launch(jit_map.draw_pass, (1, len(first)), *drawn)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from softcp_gpu.kernels.launch import PROGRAMS_OF_A_WARP, STREAMED, beside_grid, launch, shared_grid
 
-ERODED, WEIGHED = 32, 16  # words that a program does at a time
+WORDS = 32  # that a program does at a time: one for each of its threads
 
 
 class Lesions(NamedTuple):
@@ -42,8 +42,8 @@ def erode(lesions: Lesions, shape: Shape) -> None:
     batch, planes, *window = lesions.cores.shape
     if planes > 1:
         given = (lesions.words, lesions.box, lesions.cores, lesions.possible, *window, *shape.frame, planes - 1)
-        how = (shape.framed, shape.cross, (planes - 1).bit_length(), shape.axes, ERODED)
-        grid = shared_grid(batch, math.prod(window), ERODED, PROGRAMS_OF_A_WARP)
+        how = (shape.framed, shape.cross, (planes - 1).bit_length(), shape.axes, WORDS)
+        grid = shared_grid(batch, math.prod(window), WORDS, PROGRAMS_OF_A_WARP)
         launch(jit_grow.erode_pass, grid, *given, *how, num_warps=1)
 
 
@@ -63,8 +63,8 @@ def weigh(lesions: Lesions, shape: Shape, k_erode: Tensor, table: Tensor, soft: 
     k_max, lines = table.shape[1] - 2, math.prod(shape.frame[:2])
     given = (lesions.cores, lesions.box, k_erode, lesions.possible, table, soft)
     sizes = (planes, *window, *shape.frame, k_max)
-    how = (planes > 1, shape.cross, skips, shape.framed, k_max.bit_length(), shape.axes, WEIGHED)
-    grid = shared_grid(batch, lines * -(-shape.frame[2] // 32), WEIGHED, PROGRAMS_OF_A_WARP)
+    how = (planes > 1, shape.cross, skips, shape.framed, k_max.bit_length(), shape.axes, WORDS)
+    grid = shared_grid(batch, lines * -(-shape.frame[2] // 32), WORDS, PROGRAMS_OF_A_WARP)
     launch(jit_grow.rings_pass, grid, *given, *sizes, *how, num_warps=1)
 
 

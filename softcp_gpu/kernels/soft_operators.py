@@ -67,7 +67,7 @@ def _soft_mask(*inputs: Any) -> Tensor:
     (flags, fours), pieces, axes = flags_of(mask, frame[2]), pieces_of(batch, frame), len(shape) - 2
     given = (flags, *drawn, words, box, steps, table, *frame, per_line, k_max)
     how = (*each, geometric, 1 << (k_max + 1).bit_length(), fours, pieces.number, pieces.words, axes, PACKED)
-    launch(jit_soft.words_pass, (pieces.programs, batch), *given, *how)
+    launch(jit_soft.words_pass, (1 + pieces.programs, batch), *given, *how, num_warps=1)
     lesions = rings.Lesions(words, rings.new_cores(words, erode_max), box, possible)
     grown = rings.Shape(frame, axes, cross, framed=True)
     beyond = Branch(mask)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from softcp_gpu import kernels
-from softcp_gpu.kernels import operators, place_operators, warp_operators
+from softcp_gpu.kernels import maps, operators, warp_operators
 
 collect_ignore_glob = [] if os.environ.get("TRITON_INTERPRET") == "1" else ["test_*.py"]
 
@@ -17,8 +17,9 @@ def small_blocks(monkeypatch):
     """Small frames too take several programs, the last one of them not full; each costs the interpreter some 10 ms."""
     monkeypatch.setattr(operators, "BLOCK", 128)
     monkeypatch.setattr(warp_operators, "BLOCK", 128)
-    monkeypatch.setattr(place_operators, "ASKED", 2)
-    monkeypatch.setattr(place_operators, "MAPPERS", 3)
+    monkeypatch.setattr(maps, "ASKED", 2)
+    monkeypatch.setattr(maps, "MAPPERS", 3)
+    monkeypatch.setattr(maps, "STRETCH", 2)
 
 
 @pytest.fixture
