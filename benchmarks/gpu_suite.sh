@@ -45,7 +45,7 @@ if [ -n "$AGAIN" ]; then
 else
     # Most of their time is compiling, so they go side by side where pytest-xdist is there. Their times say nothing.
     beside=""
-    if [ "$DEVICE" = cuda ] && "$PYTHON" -c 'import xdist' 2>/dev/null; then beside="-n 8"; fi
+    if [ "$DEVICE" = cuda ] && "$PYTHON" -c 'import xdist' 2>/dev/null; then beside="-n 12"; fi
     # Without the other tests' conftest.py: it needs packages that only tests on a CPU need.
     # shellcheck disable=SC2086  # beside is a list of words
     timeout 240 "$PYTHON" -m pytest tests/gpu --noconftest -m gpu -q -p no:cacheprovider $beside \

@@ -1,4 +1,4 @@
-"""Triton: frames as they are without a paste."""
+"""Triton: frames as they are without a paste; what is written leaves the cache first, where masks are worth more."""
 
 import triton
 import triton.language as tl
@@ -24,7 +24,7 @@ def copy_pass(
     for begin in range(tl.program_id(0) * BLOCK, pixels, tl.num_programs(0) * BLOCK):
         at = begin + tl.arange(0, BLOCK)
         value = tl.load(image + row * pixels + at, mask=at < pixels, other=0)
-        tl.store(out + row * pixels + at, value, mask=at < pixels)
+        tl.store(out + row * pixels + at, value, mask=at < pixels, cache_modifier=".cs")
         if RANGES:
             low = tl.minimum(low, tl.where(at < pixels, value.to(dtype), float("inf")))
             high = tl.maximum(high, tl.where(at < pixels, value.to(dtype), -float("inf")))
@@ -39,7 +39,7 @@ def zeros_pass(out, count, BLOCK: tl.constexpr):
     """Nothing, everywhere."""
     for begin in range(tl.program_id(0).to(tl.int64) * BLOCK, count, tl.num_programs(0) * BLOCK):
         at = begin + tl.arange(0, BLOCK)
-        tl.store(out + at, tl.zeros([BLOCK], out.dtype.element_ty), mask=at < count)
+        tl.store(out + at, tl.zeros([BLOCK], out.dtype.element_ty), mask=at < count, cache_modifier=".cs")
 
 
 @triton.jit
@@ -61,4 +61,5 @@ def beyond_pass(
         tile = (k0 >= a0) & (k0 < a0 + n0) & (k1 >= a1) & (k1 < a1 + n1) & (w >= a2) & (w < a2 + n2)
         k2 = w[:, None] * 32 + bit
         at = (k0 * s1 + k1)[:, None] * s2 + k2
-        tl.store(out + at, tl.zeros([BLOCK, 32], out.dtype.element_ty), mask=((t < total) & ~tile)[:, None] & (k2 < s2))
+        rest = ((t < total) & ~tile)[:, None] & (k2 < s2)
+        tl.store(out + at, tl.zeros([BLOCK, 32], out.dtype.element_ty), mask=rest, cache_modifier=".cs")
