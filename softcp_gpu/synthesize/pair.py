@@ -13,15 +13,12 @@ from softcp_gpu import loops
 from softcp_gpu.data import manifest
 from softcp_gpu.data.cases import Sample
 from softcp_gpu.data.cut import around_lesion, value_limits
-from softcp_gpu.data.masks import box_of
-from softcp_gpu.data.volume_labels import ids_in, marked
+from softcp_gpu.data.volume_labels import ids_in
 from softcp_gpu.functional.execution import joined
-from softcp_gpu.functional.transforms import crop_and_resize
 from softcp_gpu.modules import LesionBank, SoftCP
+from softcp_gpu.synthesize.change import LESION, REGION, Change, changes, result_of
 from softcp_gpu.synthesize.fit import fit
-from softcp_gpu.types import PasteParams, SoftCPOutput, Status, map_params
-
-LESION, REGION = 1, 2  # class ids of an image while pasting: both go through every transform together
+from softcp_gpu.types import Status
 
 Augmentation = Callable[[tuple[int, ...], tuple[int, ...]], SoftCP]  # from class ids of lesions, and further ones
 
@@ -33,12 +30,29 @@ class Pasted(NamedTuple):
     sample: Sample  # the result, in the background's dtype and channels
     region: np.ndarray | None  # (*axes) bool: what the lesion had to touch
     source: Sample  # as it was pasted: with the background's dtype, channels and axes
-    soft_mask: np.ndarray  # (*axes) float
-    box: tuple[slice, ...]  # around what is pasted, with its rim
-    output: SoftCPOutput  # of a batch of one
+    change: Change
     record: dict[str, Any]  # its placement and params, as JSON holds them
     lesion_labels: tuple[int, ...]  # class ids that were lesions
     other_labels: tuple[int, ...]  # class ids that were there besides
+
+    @property
+    def soft_mask(self) -> np.ndarray:
+        """(*axes) float."""
+        return self._whole(self.change.soft)
+
+    def new(self, background: Sample) -> np.ndarray:
+        """(*box) bool: the part of the label that is new; under the rim, a crop hides which lesion is which."""
+        lesion = self.sample.lesion[self.change.box] & (self.change.soft > 0)
+        return lesion if self.change.moved is not None else lesion > background.lesion[self.change.box]
+
+    def whole_new(self, background: Sample) -> np.ndarray:
+        """The same, (*axes)."""
+        return self._whole(self.new(background))
+
+    def _whole(self, part: np.ndarray) -> np.ndarray:
+        whole = np.zeros(self.sample.lesion.shape, part.dtype)
+        whole[self.change.box] = part
+        return whole
 
 
 class Parents(NamedTuple):
@@ -93,38 +107,34 @@ def paste_pairs(make: Augmentation, pairs: Sequence[Parents], device: torch.devi
 
 
 def _paste(fitted: Sequence[_Fitted], make: Augmentation, device: torch.device) -> Iterator[Pasted]:
-    """A batch of one kind; it goes to the device and comes back as a whole."""
-    first = fitted[0]
+    """A batch of one kind; it goes to the device as a whole, and what may have changed comes back."""
+    first, count = fitted[0], len(fitted)
     background, lesions, others = first.parents.background, first.lesions, first.others
     aug = make(lesions, others)
-    parts = {name: [one.tensors[name] for one in fitted] for name in first.tensors}
-    given: dict[str, Any] = {name: joined(each).to(device) for name, each in parts.items()}
+    # Joined as files hold them, channels last: to turn them takes a device no time, and joining several times as long.
+    parts = {name: [one.tensors[name].movedim(1, -1) for one in fitted] for name in first.tensors}
+    given: dict[str, Any] = {name: joined(each).to(device).movedim(-1, 1) for name, each in parts.items()}
     if isinstance(first.source, Sample) and first.source.grid is not None:
         given["source_spacing"] = first.source.grid.spacing_mm
     seeds = torch.tensor([one.parents.seed for one in fitted])
     params = aug.draw(seeds, background.image.shape[:-1], own_source=True)
     spacing = background.grid and background.grid.spacing_mm
     with loops.unused():  # the same bytes whether Numba is installed or not
-        out = map_params(aug.augment(**given, spacing=spacing, params=params), Tensor.cpu)
-    count = len(fitted)
-    # As each would be alone.
-    out = out._replace(params=out.params._replace(source_index=out.params.source_index - torch.arange(count)))
-    records = zip(manifest.plain(out.placement, count), manifest.plain(out.params, count), strict=True)
-    for (parents, source, *_), alone, (placement, drawn) in zip(fitted, _rows(out), records, strict=True):
-        soft = alone.soft_mask[0, 0].numpy()
-        box = box_of(soft > 0)
-        result = _result(parents.background, alone, box, lesions)
+        out = aug.augment(**given, spacing=spacing, params=params)
+    alone = params._replace(source_index=torch.zeros_like(params.source_index))  # as each would be alone
+    told = zip(
+        fitted,
+        changes(out),
+        out.status.tolist(),
+        manifest.plain(out.placement, count),
+        manifest.plain(alone, count),
+        strict=True,
+    )
+    for (parents, source, *_), change, code, placement, drawn in told:
+        result = result_of(parents.background, change, lesions)
         shown = source if isinstance(source, Sample) else _drawn(source, parents.seed)
-        status, record = Status(int(alone.status)).label, {"placement": placement, "params": drawn}
-        yield Pasted(status, result, parents.region, shown, soft, box, alone, record, lesions, others)
-
-
-def _rows(out: SoftCPOutput) -> Iterator[SoftCPOutput]:
-    """Each sample of a batch."""
-    rows: list[list[Tensor]] = []
-    map_params(out, lambda x: rows.append(x.split(1)))  # all rows at once: one by one it takes five times as long
-    for each in map(iter, zip(*rows, strict=True)):
-        yield map_params(out, lambda _, fields=each: next(fields))
+        record = {"placement": placement, "params": drawn}
+        yield Pasted(Status(code).label, result, parents.region, shown, change, record, lesions, others)
 
 
 def _fitted(parents: Parents) -> _Fitted:
@@ -139,15 +149,6 @@ def _fitted(parents: Parents) -> _Fitted:
             limits = value_limits(source.image[around_lesion(source)])
             tensors["source_range"] = limits[None].to(tensors["source_image"])
     return _Fitted(parents, source, *_class_ids(background, source), tensors)
-
-
-def pasted_lesion(background: Sample, pasted: Pasted) -> np.ndarray:
-    """The part of the label that is new; under the rim, a crop of the whole image hides which lesion is which."""
-    new, box = np.zeros_like(pasted.sample.lesion), pasted.box
-    new[box] = pasted.sample.lesion[box] & (pasted.soft_mask[box] > 0)
-    if pasted.output.params.background is None and pasted.output.params.image is None:
-        new[box] &= ~background.lesion[box]
-    return new
 
 
 def _class_ids(background: Sample, source: Sample | LesionBank) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -174,42 +175,12 @@ def _tensors(sample: Sample) -> tuple[Tensor, Tensor]:
     if labels is None:
         labels = sample.lesion * np.uint8(LESION)
         if sample.region is not None:
-            labels[sample.region & ~sample.lesion] = REGION
-    narrow = np.uint8 if labels.max(initial=0) < 256 else np.int32
-    return image, torch.from_numpy(labels.astype(narrow, copy=False))[None, None]
-
-
-def _result(background: Sample, out: SoftCPOutput, box: tuple[slice, ...], lesions: tuple[int, ...]) -> Sample:
-    """The result as a sample like the background, of which only a box is another without whole-image transforms."""
-    image = np.moveaxis(out.image[0].numpy(), 0, -1)
-    if out.params.background is None and out.params.image is None:
-        changed, pasted = out.soft_mask[0, 0].numpy()[box] > 0, image[box]
-        image = background.image.copy()
-        image[box] = np.where(changed[..., None], _stored(pasted, image.dtype), image[box])
+            labels += (sample.region > sample.lesion) * np.uint8(REGION)
+    elif labels.max(initial=0) < 256:
+        labels = labels.astype(np.uint8, copy=False)
     else:
-        image = _stored(image, background.image.dtype)
-    ids = out.mask[0, 0].numpy()
-    if background.labels is None:
-        return Sample(image, ids == LESION, None if background.region is None else ids == REGION)
-    kept = ids.astype(np.result_type(np.min_scalar_type(int(ids.max())), background.labels))
-    region = None if background.region is None else _moved(background.region, out.params)
-    return Sample(image, marked(kept, lesions), region, kept, background.grid)
-
-
-def _stored(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Values as a file of that dtype holds them."""
-    if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        values = values.round().clip(limits.min, limits.max)
-    return values.astype(dtype)
-
-
-def _moved(region: np.ndarray, params: PasteParams) -> np.ndarray:
-    """The region after the crops of the whole image."""
-    x = torch.from_numpy(region)[None, None]
-    for draws in (params.background, params.image):
-        x = x if draws is None else crop_and_resize(x, draws, "nearest")
-    return x[0, 0].numpy()
+        labels = labels.astype(np.int32, copy=False)
+    return image, torch.from_numpy(labels)[None, None]
 
 
 def _drawn(bank: LesionBank, seed: int) -> Sample:

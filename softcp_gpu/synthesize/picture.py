@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from softcp_gpu.data import Sample
-from softcp_gpu.synthesize.pair import Pasted, pasted_lesion
+from softcp_gpu.synthesize.pair import Pasted
 from softcp_gpu.synthesize.sample import Shown
 
 _PLANES = ("z", "y", "x")
@@ -43,7 +43,7 @@ class _Plane(NamedTuple):
 def pictures(shown: Shown) -> list[Picture]:
     """The rows of a sample: one of an image, three of a volume."""
     pasted, background = shown.pasted, shown.background
-    new = pasted_lesion(background, pasted)
+    new = pasted.whole_new(background)
     if background.image.ndim == 3:
         return [_picture(f" {shown.number} ", 1.0, background, pasted, new, None, None)]
     centers = [_middle(new), _middle(pasted.source.lesion)]

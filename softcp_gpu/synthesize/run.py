@@ -15,9 +15,9 @@ from softcp_gpu import __version__, checks
 from softcp_gpu.choices import ENGINES
 from softcp_gpu.data import DataError, manifest, run_folder
 from softcp_gpu.functional.groups import MOST, PIXELS
+from softcp_gpu.synthesize.change import LESION
 from softcp_gpu.synthesize.engine import Record, on_this_machine
 from softcp_gpu.synthesize.job import Job, make_augmentation
-from softcp_gpu.synthesize.pair import LESION
 from softcp_gpu.synthesize.prepare import Prepared, prepare
 from softcp_gpu.synthesize.same_run import check_same_run
 from softcp_gpu.synthesize.settings import Settings

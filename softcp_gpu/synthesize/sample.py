@@ -16,7 +16,7 @@ from softcp_gpu.data.masks import box_of
 from softcp_gpu.modules import LesionBank
 from softcp_gpu.synthesize.course import Course, Try, source_of
 from softcp_gpu.synthesize.foreground import foreground
-from softcp_gpu.synthesize.pair import Augmentation, Parents, Pasted, paste_pairs, pasted_lesion
+from softcp_gpu.synthesize.pair import Augmentation, Parents, Pasted, paste_pairs
 from softcp_gpu.synthesize.plan import Pair, Pairing
 from softcp_gpu.synthesize.save import Saver, patient_of
 from softcp_gpu.synthesize.survey import Inputs, label_pixels, lesion_facts
@@ -135,7 +135,7 @@ class SampleMaker:
         """What became of a try; what was pasted is saved."""
         if pasted.status != "pasted":
             return Try(pasted.status)
-        if not pasted.soft_mask[pasted.box].size:  # by a crop of the result
+        if not pasted.change.soft.size:  # by a crop of the result
             return Try("cropped_away")
         try:
             return Try("pasted", self._save(course.id, course.pair, parents.background, pasted))
@@ -202,11 +202,11 @@ class SampleMaker:
 def _facts(background: Sample, pasted: Pasted) -> dict[str, Any]:
     """What is in the new label, and the pasted lesion in its new place."""
     result = pasted.sample
-    new, spacing, lesion = pasted_lesion(background, pasted), background.grid and background.grid.spacing_mm, None
-    if (part := new[pasted.box]).any():
-        inner = box_of(part)
-        box = [slice(a.start + b.start, a.start + b.stop) for a, b in zip(pasted.box, inner, strict=True)]
-        lesion = lesion_facts(part[inner], box, new.shape, result.labels, spacing)
+    new, spacing, lesion = pasted.new(background), background.grid and background.grid.spacing_mm, None
+    if new.any():
+        inner = box_of(new)
+        box = [slice(a.start + b.start, a.start + b.stop) for a, b in zip(pasted.change.box, inner, strict=True)]
+        lesion = lesion_facts(new[inner], box, result.lesion.shape, result.labels, spacing)
     return {"label_pixels": label_pixels(result.lesion, result.region, result.labels), "lesion": lesion}
 
 

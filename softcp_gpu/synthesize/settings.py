@@ -12,8 +12,8 @@ from softcp_gpu import checks
 from softcp_gpu.choices import FORMATS
 from softcp_gpu.data import DataError, Layout, find_layout, manifest
 from softcp_gpu.data.bank_files import INDEX
+from softcp_gpu.synthesize.change import LESION
 from softcp_gpu.synthesize.job import choose_device, make_augmentation
-from softcp_gpu.synthesize.pair import LESION
 
 _NOT_A_SAMPLES_BUSINESS = ("ratio", "count", "device", "split", "fold")  # the parts themselves count, as data
 

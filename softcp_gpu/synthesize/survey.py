@@ -15,8 +15,8 @@ import numpy as np
 from softcp_gpu.data import Case, DataError, Layout, Problem, Split, manifest
 from softcp_gpu.data.cut import components
 from softcp_gpu.data.volume_labels import ids_in
+from softcp_gpu.synthesize.change import LESION, REGION
 from softcp_gpu.synthesize.duplicates import fingerprint
-from softcp_gpu.synthesize.pair import LESION, REGION
 
 
 class Stamp(NamedTuple):

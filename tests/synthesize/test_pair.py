@@ -43,7 +43,7 @@ class TestPaste:
     def test_a_hard_paste_is_a_copy_to_the_bit(self, channels, dtype, seed):
         background, source = case(0, channels=channels, dtype=dtype), case(1, channels=channels, dtype=dtype)
         pasted = paste(background, source, seed=seed, **HARD)
-        offset = pasted.output.placement.offset_px[0].tolist()
+        offset = pasted.record["placement"]["offset_px"]
         moved = shifted(source.lesion, offset)
         assert pasted.status == "pasted"
         assert moved.sum() == source.lesion.sum()
@@ -94,7 +94,7 @@ class TestPaste:
         fitted, grown = fit(source, background), 0
         for seed in range(8):
             pasted = paste(background, source, seed=seed, object_transform=None, blend="carvemix")
-            offset, carved = pasted.output.placement.offset_px[0].tolist(), pasted.soft_mask > 0
+            offset, carved = pasted.record["placement"]["offset_px"], pasted.soft_mask > 0
             for name in ("lesion", "region"):
                 expected = np.where(carved, shifted(getattr(fitted, name), offset), getattr(background, name))
                 assert np.array_equal(getattr(pasted.sample, name), expected)
@@ -119,8 +119,8 @@ class TestPaste:
             assert trees.equal_but_for_an_edge(pasted.sample.lesion, in_lesion | new)
             assert trees.equal_but_for_an_edge(pasted.sample.region, in_organ & ~in_lesion & ~new)
             assert in_organ.sum() > 1.2 * organ.sum()  # it is in the middle: a crop enlarges it
-            placed = pasted.output.placement
-            assert int(placed.region_overlap_px) >= 0.5 * int(placed.area_px)
+            placed = pasted.record["placement"]
+            assert placed["region_overlap_px"] >= 0.5 * placed["area_px"]
 
     def test_nothing_is_changed_in_place(self):
         background, source = case(0, region=True), case(1)
