@@ -12,7 +12,6 @@ import torch
 
 from softcp_gpu import __version__
 from softcp_gpu.data import Case, DataError, Layout, Problem, Sample, manifest, run_folder
-from softcp_gpu.data.masks import box_of
 from softcp_gpu.modules import LesionBank
 from softcp_gpu.synthesize.course import Course, Try, source_of
 from softcp_gpu.synthesize.foreground import foreground
@@ -204,9 +203,7 @@ def _facts(background: Sample, pasted: Pasted) -> dict[str, Any]:
     result = pasted.sample
     new, spacing, lesion = pasted.new(background), background.grid and background.grid.spacing_mm, None
     if new.any():
-        inner = box_of(new)
-        box = [slice(a.start + b.start, a.start + b.stop) for a, b in zip(pasted.change.box, inner, strict=True)]
-        lesion = lesion_facts(new[inner], box, result.lesion.shape, result.labels, spacing)
+        lesion = lesion_facts(new, pasted.change.box, result.lesion.shape, result.labels, spacing)
     return {"label_pixels": label_pixels(result.lesion, result.region, result.labels), "lesion": lesion}
 
 

@@ -166,7 +166,9 @@ def lesion_facts(
         `classes`, `pixels`, `mm` (area or volume in mm^n, or None), `center` (share of the frame along each axis).
     """
     pixels = int(np.count_nonzero(part))
-    middle = [float(line.mean()) + side.start + 0.5 for line, side in zip(np.nonzero(part), box, strict=True)]
+    lines = zip(np.nonzero(part), box, strict=True)
+    # From its own first pixel, so that a larger box gives the same number to the last bit.
+    middle = [float((line - (first := line.min())).mean()) + (side.start + int(first)) + 0.5 for line, side in lines]
     return {
         "classes": [1] if ids is None else sorted(ids_in(ids[tuple(box)][part])),
         "pixels": pixels,
