@@ -52,8 +52,8 @@ def foreground(image: np.ndarray) -> np.ndarray:
     if grey.dtype.kind == "u":
         dark = grey.dtype.type(dark)  # numbers of one type are compared faster
     bright[inner] = grey > dark
-    thick = runs_of(_eroded(bright))
-    if not len(thick.start):
+    thick = _eroded(bright)
+    if not thick.any():
         return np.ones(shape, bool)
     # With its thin parts, which erosion takes away.
     body = filled(largest(runs_of(bright.ravel()), thick, room), room).painted().reshape(room)[inner]

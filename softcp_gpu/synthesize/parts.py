@@ -41,11 +41,17 @@ def runs_of(mask: np.ndarray) -> Runs:
     return Runs(edges[::2], edges[1::2], len(mask))
 
 
-def largest(runs: Runs, seeds: Runs, shape: tuple[int, ...]) -> Runs:
-    """The part of a mask that holds most pixels of another, which lies in it and has some."""
+def largest(runs: Runs, seeds: np.ndarray, shape: tuple[int, ...]) -> Runs:
+    """The part of a mask that holds most pixels of another, flat too, which lies in it and has some."""
     part = _parts(runs, shape)
-    of = part[np.searchsorted(runs.start, seeds.start, "right") - 1]
-    return runs.only(part == np.bincount(of, seeds.end - seeds.start).argmax())
+    sizes = np.bincount(part, runs.end - runs.start)
+    big = sizes.argmax()
+    rest = sizes.sum() - sizes[big]
+    if np.count_nonzero(seeds) - rest > rest:  # however many of them the others hold: most masks have one large part
+        return runs.only(part == big)
+    held = runs_of(seeds)
+    of = part[np.searchsorted(runs.start, held.start, "right") - 1]
+    return runs.only(part == np.bincount(of, held.end - held.start).argmax())
 
 
 def filled(runs: Runs, shape: tuple[int, ...]) -> Runs:

@@ -28,7 +28,7 @@ def test_the_part_with_most_of_the_seeds(shape, share, seed):
         return
     parts = ndimage.label(mask)[0]
     expected = parts == np.bincount(parts[seeds]).argmax()
-    found = largest(runs_of(mask.ravel()), runs_of(seeds.ravel()), mask.shape)
+    found = largest(runs_of(mask.ravel()), seeds.ravel(), mask.shape)
     assert np.array_equal(found.painted().reshape(mask.shape), expected)
 
 
@@ -47,4 +47,4 @@ def test_a_part_that_winds_through_the_image_is_one():
     mask[2:-1:4, -2] = mask[4:-1:4, 1] = True
     assert ndimage.label(mask)[1] == 1
     runs = runs_of(mask.ravel())
-    assert np.array_equal(largest(runs, runs, mask.shape).painted().reshape(mask.shape), mask)
+    assert np.array_equal(largest(runs, mask.ravel(), mask.shape).painted().reshape(mask.shape), mask)
