@@ -13,9 +13,30 @@ from softcp_gpu.synthesize.parts import filled, largest, runs_of
 
 _DARK = 0.05  # of the range up to the 99th percentile: air, and what a JPEG leaves in it
 _SPECK = 2  # pixels: thinner things, such as text beside a scan, are no body
+_BYTES = 1 << 25  # of all foregrounds that are kept: a thousand images of 512 x 512
 _SOME = 1 << 12  # pixels that tell a percentile
 # Pixels, voxels: a body shows in every second or third of them as well as in all.
 _LOOK = MappingProxyType({2: 1 << 18, 3: 1 << 21})
+
+
+class Bodies:
+    """The foregrounds of the images of a run, of which many are backgrounds more than once; a bit for each pixel."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, np.ndarray] = {}
+        self._room = _BYTES
+
+    def of(self, name: str, image: np.ndarray) -> np.ndarray:
+        """`foreground` of the image that always has this name, or the one that was found before."""
+        shape = image.shape[:-1]
+        if (bits := self._found.get(name)) is not None:
+            return np.unpackbits(bits, count=math.prod(shape)).view(bool).reshape(shape)
+        body = foreground(image)
+        bits = np.packbits(body)
+        if bits.nbytes <= self._room:
+            self._room -= bits.nbytes
+            self._found[name] = bits
+        return body
 
 
 def foreground(image: np.ndarray) -> np.ndarray:

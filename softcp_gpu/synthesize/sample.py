@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from softcp_gpu import __version__
 from softcp_gpu.data import Case, DataError, Layout, Problem, Sample, manifest, run_folder
 from softcp_gpu.modules import LesionBank
 from softcp_gpu.synthesize.course import Course, Try, source_of
-from softcp_gpu.synthesize.foreground import foreground
+from softcp_gpu.synthesize.foreground import Bodies
 from softcp_gpu.synthesize.pair import Augmentation, Parents, Pasted, paste_pairs
 from softcp_gpu.synthesize.plan import Pair, Pairing
 from softcp_gpu.synthesize.save import Saver, patient_of
@@ -154,13 +155,25 @@ class SampleMaker:
 
     def _parents(self, pair: Pair, background: Sample) -> Parents:
         source = self._loadsource_of(pair, background)
-        return Parents(background, source, _place(background, self.region), pair.seed)
+        return Parents(background, source, self._place(pair.background, background), pair.seed)
 
     def _paste(self, pairs: Sequence[Parents]) -> list[Pasted]:
         return paste_pairs(self.augmentation, pairs, self.device)
 
     def _pasted(self, pair: Pair, background: Sample) -> Pasted:
         return self._paste([self._parents(pair, background)])[0]
+
+    def _place(self, case: Case, background: Sample) -> np.ndarray | None:
+        """What the lesion must touch; it grows in its organ, so one that is drawn in another colour is part of it."""
+        if self.region == "none":
+            return None
+        if background.region is not None:
+            return background.region | background.lesion
+        return self._bodies.of(case.id, background.image)
+
+    @cached_property
+    def _bodies(self) -> Bodies:
+        return Bodies()
 
     def _loadsource_of(self, pair: Pair, background: Sample) -> Sample | LesionBank:
         if pair.source is None:
@@ -205,10 +218,3 @@ def _facts(background: Sample, pasted: Pasted) -> dict[str, Any]:
     if new.any():
         lesion = lesion_facts(new, pasted.change.box, result.lesion.shape, result.labels, spacing)
     return {"label_pixels": label_pixels(result.lesion, result.region, result.labels), "lesion": lesion}
-
-
-def _place(background: Sample, region: str) -> np.ndarray | None:
-    """What the lesion must touch; it grows in its organ, so one that is drawn in another colour is part of it."""
-    if region == "none":
-        return None
-    return foreground(background.image) if background.region is None else background.region | background.lesion

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from softcp_gpu.synthesize.foreground import foreground
+from softcp_gpu.synthesize.foreground import Bodies, foreground
 from tests.synthesize.trees import ellipse, equal_but_for_an_edge
 
 SHAPE = (64, 80)
@@ -106,3 +106,16 @@ def test_the_image_stays_as_it_is():
     kept = values.copy()
     foreground(values)
     assert np.array_equal(values, kept)
+
+
+def test_a_foreground_that_was_found_before_is_the_same(monkeypatch):
+    rng = np.random.default_rng(0)
+    images = {
+        str(i): np.pad(rng.integers(99, 255, (20 + i, 31, 1), np.uint8), ((9, 9), (9, 9), (0, 0))) for i in range(3)
+    }
+    monkeypatch.setattr("softcp_gpu.synthesize.foreground._BYTES", 520)  # of two of the three
+    bodies = Bodies()
+    for _ in range(2):
+        for name, image in images.items():
+            assert np.array_equal(bodies.of(name, image), foreground(image))
+    assert len(bodies._found) == 2
