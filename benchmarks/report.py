@@ -126,14 +126,18 @@ def main(arguments: list[str] | None = None, here: Path = HERE) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description="Benchmark results and tables.")
     parser.add_argument("raw", nargs="*", type=Path, help="runs to add, of one machine and commit")
     parser.add_argument("--name", help="of the machine, such as epyc-2-cores: letters, digits and hyphens")
-    parser.add_argument("--command", default="not recorded", help="what made these runs, for the record")
+    parser.add_argument("--command", help="what made these runs, for the record")
     chosen = parser.parse_args(arguments)
     if bool(chosen.raw) != (chosen.name is not None):
         parser.error("RAW.json and --name go together")
     if not chosen.raw:
         return write_tables(here / "README.md", here / "results")
     runs = [trim(json.loads(file.read_text("utf-8"))) for file in chosen.raw]
-    add(runs[0] if len(runs) == 1 else merged(runs, chosen.command), chosen.name, here)
+    if len(runs) > 1:
+        results = merged(runs, chosen.command or "not recorded")
+    else:
+        results = runs[0] if chosen.command is None else {**runs[0], "command": chosen.command}
+    add(results, chosen.name, here)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@
                   "peak_bytes": memory of a call beside its inputs    optional
                   "x": what a curve is drawn over           optional
                   "medians_s": of each run                            with "runs"}],
-     "command": what was run,                                       with "runs"
+     "command": what was run,                                       optional without "runs"
      "runs": how often, in fresh processes; the times of a row are those of the run in the middle    optional
      "failed": {what: error},                                       optional
      "checks": {what: "passed: ...", "failed: ..." or "not measured: ..."}}    optional, of gpu_checks.py
@@ -69,6 +69,8 @@ def check(results: Any) -> dict[str, Any]:
             if not isinstance(found, str):
                 raise ValueError(f"{name}[{what!r}]: expected text, found {found!r}")
     runs = results.get("runs")
+    if "command" in results:
+        fields("results", results, {"command": str})
     if runs is not None:
         fields("results", results, {"runs": int, "command": str})
     for i, line in enumerate(results["entries"]):

@@ -19,8 +19,8 @@ def facts(results: dict[str, Any]) -> str:
     machine = results["machine"]
     known = ", ".join(f"{key} {value}" for key, value in machine.items() if key not in ("device", "gpu", "cpu"))
     made = f"{machine['cpu']}; {known}. {results['date']}, commit {results.get('commit')}"
-    runs = f", {results['runs']} runs in fresh processes: `{results['command']}`" if "runs" in results else ", one run"
-    return f"{made}{runs}."
+    runs = f"{results['runs']} runs in fresh processes" if "runs" in results else "one run"
+    return f"{made}, {runs}" + (f": `{results['command']}`." if "command" in results else ".")
 
 
 def title(results: dict[str, Any]) -> str:

@@ -39,7 +39,7 @@ def test_report_writes_tables_between_its_markers(tmp_path):
     (tmp_path / "README.md").write_text(f"before\n{floor}\n{report.BEGIN}\nold\n{report.END}\nafter\n", "utf-8")
     raw = tmp_path / "raw.json"
     raw.write_text(json.dumps(results()), "utf-8")
-    report.main([str(raw), "--name", "here"], tmp_path)
+    report.main([str(raw), "--name", "here", "--command", "make it"], tmp_path)
     text = (tmp_path / "README.md").read_text("utf-8")
     assert text.startswith("before")
     assert text.endswith("after\n")
@@ -48,6 +48,7 @@ def test_report_writes_tables_between_its_markers(tmp_path):
     assert "Not measured." in text
     page = (tmp_path / "results" / "0" / "here.md").read_text("utf-8")
     assert "| other | 2.00 | 1.00 to 4.00 | 1.00 |" in page
+    assert "one run: `make it`." in page
     assert (tmp_path / "results" / "0" / "here.json").exists()
 
 
