@@ -129,7 +129,7 @@ def _with_image(out: SoftCPOutput, params: PasteParams, config: PasteConfig) -> 
     if params.image is None:
         return out
     draws, over = params.image, not execution.asks_for_gradients(out.image)  # which all of them may be needed for
-    return SoftCPOutput(  # torch 2.11 cannot compile `out._replace`
+    return SoftCPOutput(  # torch 2.11 did not compile what ended in `out._replace`
         transform_image(out.image, draws, config.image_blur_px, params.seed, IMAGE_NOISE, over=over),
         crop_and_resize(out.mask, draws, "nearest", over=over),
         crop_and_resize(out.soft_mask, draws, "linear", over=over),

@@ -99,7 +99,7 @@ def plan_pass(
     source_box,  # (N, 7) int32
     rows,  # (B,) int64
     whole, apply,  # (B,) bytes: no longer than it may be; drawn
-    extent, area, home, first, span, candidates, counts, legal,  # as jit_places has them
+    extent, area, home, first, span, candidates, counts, legal,  # as jit_places and jit_map have them
     rank_u,
     affine,  # (B, AXES, AXES + 1) float64: pixel of the frame to pixel of the source, of the lesion at home
     ranges,  # (B, channels, blocks, 2): least and largest values; if OF_SOURCES, (N, channels, blocks, 2)
