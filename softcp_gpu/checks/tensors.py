@@ -55,7 +55,7 @@ def label_values(name: str, mask: Tensor, lesion_labels: Sequence[int] | None, o
         return
     allowed = sorted({0, 1, *(lesion_labels or ()), *other_labels})
     below = next(value for value in count() if value not in allowed)  # all below it are declared
-    if mask.dtype == torch.uint8 and int(mask.max()) < below:  # the usual mask, ten times as fast as what follows
+    if mask.dtype == torch.uint8 and int(mask.numpy().max()) < below:  # the usual mask, ten times as fast
         return
     bad = mask != allowed[0]
     for value in allowed[1:]:
@@ -100,7 +100,7 @@ def region_like(region: Tensor | None, image: Tensor) -> Tensor | None:
     full = mask_like("region", region, image)
     label_values("region", full, None, ())
     full = as_bool(full)
-    if on_cpu(full) and full.shape[0] and not bool(full.view(torch.uint8).max()):
+    if on_cpu(full) and full.shape[0] and not full.numpy().any():
         fail("region", "at least one sample with a region pixel", "a region that is empty everywhere")
     return full
 

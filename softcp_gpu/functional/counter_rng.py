@@ -7,7 +7,7 @@ multiply-xorshift for noise fields, where speed counts.
 from __future__ import annotations
 
 import math
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -66,10 +66,10 @@ def uniform(seed: Tensor, stream: int, count: int) -> Tensor:
         >>> u.shape, bool(((u >= 0) & (u < 1)).all())
         (torch.Size([2, 3]), True)
     """
-    return uniforms(seed, (stream, count))[0]
+    return torch.as_tensor(uniforms(seed, (stream, count))[0])
 
 
-def uniforms(seed: Tensor, *streams: tuple[int, int]) -> tuple[Tensor, ...]:
+def uniforms(seed: Tensor, *streams: tuple[int, int]) -> tuple[Any, ...]:
     """`uniform` of several streams at once, which costs little more than of one.
 
     Args:
@@ -77,13 +77,21 @@ def uniforms(seed: Tensor, *streams: tuple[int, int]) -> tuple[Tensor, ...]:
         streams: the number of each stream, and how many numbers of it.
 
     Returns:
-        (B, count) float64 for each stream.
+        (B, count) float64 for each stream; arrays where `execution.is_array` says so, and else tensors.
     """
-    numbers = [torch.arange(stream << 32, (stream << 32) + count, device=seed.device) for stream, count in streams]
-    counter = torch.cat(numbers)
+    spans = [(stream << 32, (stream << 32) + count) for stream, count in streams]
+    counts = [count for _, count in streams]
+    if execution.is_array(seed):
+        values = _uniform_of(seed.numpy(), np.concatenate([np.arange(*span) for span in spans])).astype(np.float64)
+        return tuple(np.split(values * 2.0**-53, np.cumsum(counts)[:-1], axis=1))
+    counter = torch.cat([torch.arange(*span, device=seed.device) for span in spans])
+    return (_uniform_of(seed, counter).to(torch.float64) * 2.0**-53).split(counts, dim=1)
+
+
+def _uniform_of(seed: Numbers, counter: Numbers) -> Numbers:
+    """53 random bits for each."""
     # Hashed twice: neighbouring seeds (1, 2, 3, ...) must not give shifted copies of one sequence.
-    bits = hash64(hash64(seed, torch.zeros_like(seed))[:, None], counter)
-    return (_shift64(bits, 11).to(torch.float64) * 2.0**-53).split([count for _, count in streams], dim=1)
+    return _shift64(hash64(hash64(seed, seed * 0)[:, None], counter), 11)
 
 
 def field_keys(seed: Tensor, stream: Tensor) -> Tensor:
@@ -96,6 +104,9 @@ def field_keys(seed: Tensor, stream: Tensor) -> Tensor:
     Returns:
         (..., 2) int32.
     """
+    if execution.is_array(seed, stream):
+        bits = hash64(hash64(seed.numpy(), seed.numpy() * 0), (stream.numpy() << 32) + 1)
+        return torch.from_numpy(np.stack([bits >> 32, bits], -1).astype(np.int32))
     key = hash64(hash64(seed, torch.zeros_like(seed)), (stream << 32) + 1)
     return torch.stack([key >> 32, ((key & 0xFFFFFFFF) ^ 0x80000000) - 0x80000000], -1).to(torch.int32)
 

@@ -12,10 +12,9 @@ from softcp_gpu import loops
 from softcp_gpu.functional import execution
 from softcp_gpu.functional.counter_rng import field_keys
 from softcp_gpu.functional.geometry import inverse, sampling_affine
-from softcp_gpu.functional.intensity import gaussian_kernel
 from softcp_gpu.loops import image_loops
 from softcp_gpu.loops.image_loops import Slots
-from softcp_gpu.types import IntensityParams
+from softcp_gpu.types import ImageParams, IntensityParams
 
 
 def works(x: Tensor, *params: Tensor) -> bool:
@@ -24,52 +23,69 @@ def works(x: Tensor, *params: Tensor) -> bool:
     return known and not execution.asks_for_gradients(x, *params) and loops.run_on(x, *params)
 
 
+def all_finite(image: Tensor) -> bool:
+    """Whether no value of a float32 image is NaN or infinite, where `works`; False also where that is not known."""
+    return image.dtype == torch.float32 and image.is_contiguous() and works(image) and image_loops.all_finite(image)
+
+
 def slots_of(params: IntensityParams, radius: int, seed: Tensor, stream: int) -> Slots:
     """The draws as loops read them."""
-    values = torch.stack([params.gamma, params.noise_sigma, params.blur_sigma_px], 2).float()
-    kernels = gaussian_kernel(params.blur_sigma_px.flatten().clamp(min=1e-3).float(), radius)
+    values = np.stack([params.gamma, params.noise_sigma, params.blur_sigma_px], 2, dtype=np.float32)
+    reach = np.arange(-radius, radius + 1) / values[..., 2:].clip(1e-3).astype(np.float64)
+    weight = np.exp(-0.5 * reach**2)  # as `gaussian_kernel`, but torch would wake its threads for it
+    kernels = (weight / weight.sum(2, keepdims=True)).astype(np.float32)
     keys = field_keys(seed[:, None], stream + torch.arange(values.shape[1]))
-    return Slots(values.numpy(), kernels.view(*values.shape[:2], -1).numpy(), keys.numpy().view("uint32"))
+    return Slots(values, kernels, keys.numpy().view("uint32"))
 
 
-def no_slots(batch: int) -> Slots:
-    """Of samples whose intensities stay as they are."""
-    values, kernels = (np.empty((batch, 0, length), np.float32) for length in (3, 1))
-    return Slots(values, kernels, np.empty((batch, 0, 2), np.uint32))
-
-
-def transform_image(image: Tensor, crops: Tensor, lines: Sequence[Tensor], slots: Slots, *, over: bool) -> Tensor:
+def transform_image(image: Tensor, params: ImageParams, slots: Slots | None, *, over: bool) -> Tensor:
     """`transforms.transform_image`, if a sample asks for it.
 
     Args:
         image: (B, C, *spatial).
-        crops: (B,) bool: whether it is cropped.
-        lines: as `geometry.crop_lines` gives them.
-        slots: the draws.
+        params: the draws; of these, the crop.
+        slots: those of the intensities, or None.
         over: as there.
     """
     x = image.contiguous().to(torch.float32)
     out = x if over or x is not image else execution.empty(x.shape, x.dtype, x.device)
+    if slots is None:
+        values, kernels = (np.empty((len(x), 0, length), np.float32) for length in (3, 1))
+        slots = Slots(values, kernels, np.empty((len(x), 0, 2), np.uint32))
     places = []
-    for line, length in zip(map(Tensor.numpy, lines), x.shape[2:], strict=True):  # torch would wake its threads for it
-        place = np.nan_to_num((line + 1) * np.float32(length / 2) - np.float32(0.5))  # as grid_sample does
+    for place, length in zip(_crop_lines(params, x.shape[2:]), x.shape[2:], strict=True):
         place = place.clip(0, length - 1)
-        first = np.floor(place)
-        places.append((first.astype(np.int32), place - first))
-    image_loops.transform_images(x, out, crops, places, slots)
+        first = np.floor(place).clip(0, max(length - 2, 0))
+        places.append((first.astype(np.int32), (place - first).astype(np.float32)))
+    image_loops.transform_images(x, out, crops_of(params), places, slots)
     return out.to(image.dtype)
 
 
-def crop_labels(labels: Tensor, crops: Tensor, lines: Sequence[Tensor]) -> Tensor:
-    """`lines.sample_nearest` of the samples (B,) that are cropped, for the lines of `geometry.crop_lines`."""
+def crops_of(params: ImageParams) -> np.ndarray:
+    """Whether a crop was drawn, (B,) bool."""
+    return (params.crop_size.numpy() != 1).any(1)
+
+
+def crop_labels(labels: Tensor, params: ImageParams) -> Tensor:
+    """`transforms.crop_and_resize` of labels."""
     x = labels.contiguous()
     out = execution.empty(x.shape, x.dtype, x.device)
     places = []
-    for line, length in zip(map(Tensor.numpy, lines), x.shape[2:], strict=True):
-        place = np.nan_to_num(np.rint(line), nan=-1).astype(np.int64)
+    for line, length in zip(_crop_lines(params, x.shape[2:]), x.shape[2:], strict=True):
+        place = np.rint(line).astype(np.int32)
         places.append(np.where((place >= 0) & (place < length), place, -1))
-    image_loops.crop_labels(x, out, crops, places)
+    image_loops.crop_labels(x, out, crops_of(params), places)
     return out
+
+
+def _crop_lines(params: ImageParams, shape: Sequence[int]) -> list[np.ndarray]:
+    """`geometry.crop_lines` in pixels: where each line along each axis comes from, (B, length) float64."""
+    lines = []
+    for size, start, length in zip(params.crop_size.double().T, params.crop_start.double().T, shape, strict=True):
+        share = size.numpy()[:, None]
+        first = start.numpy()[:, None] * (1 - share) * length
+        lines.append(np.nan_to_num(first + (np.arange(length) + 0.5) * share - 0.5, nan=-1))
+    return lines
 
 
 def warp_and_transform(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from softcp_gpu.functional import execution, fused_paste, fused_places
+from softcp_gpu.functional import execution, fused_paste, fused_places, looped_paste
 from softcp_gpu.functional.blend import blend_at_once, blend_source, blend_weight, blends_at_once, source_labels
 from softcp_gpu.functional.groups import Joined, groups, rows_of
 from softcp_gpu.functional.inputs import Inputs, Physical
@@ -71,6 +71,8 @@ def soft_cp(
 def _in_groups(x: Inputs, params: PasteParams, config: PasteConfig, *, over: bool) -> SoftCPOutput:
     """`_pasted`, of a few samples at a time; a sample gets the same bits in every company."""
     execution.keep_what_is_freed()
+    if looped_paste.pastes(x, params, config):
+        return looped_paste.paste(x, params, config, over=over)
     alone = _sums(config) or x.physical.mm is not None
     found = lesion_of(x.source_mask[..., ::8, ::8], config.lesion_labels)  # enough to tell large ones
     lesion = 64 * int(count_pixels(found).sum()) // max(1, len(found))

@@ -106,13 +106,13 @@ def _search(
         else:
             one = slice(i, i + 1)
             near = [None if mask is None else mask[one] for mask in (region, other_lesions)]
-            rest = _Rest(window[one], area[one], shape, near[0], near[1], bounds, first[one], tuple(places))
+            rest = Rest(window[one], area[one], shape, near[0], near[1], bounds, first[one], tuple(places))
             index, found[one] = rest.draw(rank_u[one])
             origin[one] = first[one] + index
     return origin, found
 
 
-class _Rest(NamedTuple):
+class Rest(NamedTuple):
     """One sample whose candidates were not legal: the map of all places in its rectangle, no more of it than it takes.
 
     The map is made in slabs along the first axis, so that memory is bounded however large a scan is.

@@ -85,13 +85,11 @@ def crop_and_resize(
         return fused_image.crop_and_resize(x, params, mode)
 
     if looped.works(x, params.crop_size, params.crop_start) and (mode == "linear") == x.is_floating_point():
-        active = (params.crop_size != 1).any(1)
-        if not bool(active.any()):
+        if not looped.crops_of(params).any():
             return x
-        along = crop_lines(x, _crop_matrix(params, x), torch.float32 if mode == "linear" else None)
         if mode == "nearest":
-            return looped.crop_labels(x, active, along)
-        return looped.transform_image(x, active, along, looped.no_slots(len(x)), over=over)
+            return looped.crop_labels(x, params)
+        return looped.transform_image(x, params, None, over=over)
     return _crops(x, params, mode)(x, lambda t: t, over)
 
 
@@ -138,12 +136,10 @@ def transform_image(
         return fused_image.transform_image(image.to(work_dtype(image)), params, radius, seed, stream).to(image.dtype)
 
     if looped.works(image, params.crop_size, params.crop_start, *params.intensity):
-        cropped, changed = (params.crop_size != 1).any(1), is_active(params.intensity)
-        if not bool((cropped | changed).any()):
+        if not looped.crops_of(params).any() and not bool(is_active(params.intensity).any()):
             return image
-        along = crop_lines(image, _crop_matrix(params, image), torch.float32)
         slots = looped.slots_of(params.intensity, radius, seed, stream)
-        return looped.transform_image(image, cropped, along, slots, over=over)
+        return looped.transform_image(image, params, slots, over=over)
     crops, index = _crops(image, params, "linear"), frame_index(image)
 
     def transformed(t: Tensor, rows: Rows) -> Tensor:

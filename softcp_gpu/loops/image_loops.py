@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from softcp_gpu.loops.threads import in_threads
@@ -19,8 +20,18 @@ class Slots(NamedTuple):
     keys: np.ndarray  # (B, S, 2) uint32: of the noise
 
 
+def all_finite(image: Tensor) -> bool:
+    """Whether no value of (B, C, *spatial) float32, contiguous, is NaN or infinite."""
+    from softcp_gpu.loops import jit_values
+
+    parts = image.detach().numpy().reshape(image.shape[0] * image.shape[1], -1)
+    finite = np.empty(len(parts), bool)
+    in_threads(jit_values.check_finite, len(parts), parts.shape[1] // 4, parts, finite)
+    return bool(finite.all())
+
+
 def transform_images(
-    image: Tensor, out: Tensor, crops: Tensor, lines: Sequence[tuple[np.ndarray, np.ndarray]], slots: Slots
+    image: Tensor, out: Tensor, crops: np.ndarray, lines: Sequence[tuple[np.ndarray, np.ndarray]], slots: Slots
 ) -> None:
     """`transforms.transform_image`.
 
@@ -34,7 +45,7 @@ def transform_images(
     from softcp_gpu.loops import jit_images
 
     first, weight = (_lines(each) for each in zip(*lines, strict=True))
-    arrays = _volumes(image), _volumes(out), crops.numpy(), first, weight
+    arrays = volumes_of(image), volumes_of(out), crops, first, weight
     planes, pixels = image.shape[0] * image.shape[1], image[0, 0].numel()
     in_threads(jit_images.transform_images, planes, pixels, *arrays, *slots)
 
@@ -59,25 +70,23 @@ def transform_tiles(
     if image.ndim == 4:
         matrix = np.pad(matrix, ((0, 0), (1, 0), (1, 0)))
         boxes = np.concatenate([np.tile([[0], [1], [0], [1]], (len(windows), 1, 1)), windows], 2)
-    arrays = _volumes(image), rows.numpy(), _volumes(out), matrix, boxes.reshape(-1, 12), bounds.numpy()
-    planes, pixels = out.shape[0] * out.shape[1], out[0, 0].numel()
-    in_threads(jit_images.transform_tiles, planes, pixels, *arrays, *slots)
+    arrays = volumes_of(image), rows.numpy(), volumes_of(out), matrix, boxes.reshape(-1, 12), bounds.numpy()
+    in_threads(jit_images.transform_tiles, *units_of(out), *arrays, *slots)
 
 
-def crop_labels(labels: Tensor, out: Tensor, crops: Tensor, places: Sequence[np.ndarray]) -> None:
+def crop_labels(labels: Tensor, out: Tensor, crops: np.ndarray, places: Sequence[np.ndarray]) -> None:
     """`lines.sample_nearest` of the samples that are cropped; the others are copied.
 
     Args:
         labels: (B, 1, *spatial) integer or bool, contiguous.
         out: likewise.
         crops: (B,) bool.
-        places: of each axis, the pixel of each line of the result (B, length) int64; -1 for 0.
+        places: of each axis, the pixel of each line of the result (B, length) int32; -1 for 0.
     """
     from softcp_gpu.loops import jit_labels
 
-    source, target, which, across = _labels(labels), _labels(out), crops.numpy(), _lines(places)
-    for sample in range(len(labels)):  # in less time than it takes to start threads
-        jit_labels.crop_labels(sample, source, target, which, across)
+    arrays = labels_of(labels), labels_of(out), crops, _lines(places)
+    in_threads(jit_labels.crop_labels, len(labels), out[0].numel(), *arrays)
 
 
 def warp_labels(labels: Tensor, out: Tensor, affine: np.ndarray, origin: np.ndarray) -> None:
@@ -93,12 +102,22 @@ def warp_labels(labels: Tensor, out: Tensor, affine: np.ndarray, origin: np.ndar
 
     if labels.ndim == 4:
         affine, origin = np.pad(affine, ((0, 0), (1, 0), (1, 0))), np.pad(origin, ((0, 0), (1, 0)))
-    in_threads(jit_labels.warp_labels, len(labels), out[0].numel(), _labels(labels), _labels(out), affine, origin)
+    in_threads(jit_labels.warp_labels, len(labels), out[0].numel(), labels_of(labels), labels_of(out), affine, origin)
 
 
-def _labels(x: Tensor) -> np.ndarray:
+def units_of(out: Tensor) -> tuple[int, int, int]:
+    """How (B, C, *spatial) is shared out: how many units, pixels of each, and channels.
+
+    Where all channels of a sample are done together, it is found once where they come from.
+    """
+    batch, channels = out.shape[:2]
+    each = channels if batch >= 2 * torch.get_num_threads() else 1
+    return batch * channels // each, each * out[0, 0].numel(), each
+
+
+def labels_of(x: Tensor) -> np.ndarray:
     """(B, 1, *spatial) as (B, depth, height, width) of integers without a sign: loops are compiled for each size."""
-    return _volumes(x)[:, 0].view(f"u{x.itemsize}")
+    return volumes_of(x)[:, 0].view(f"u{x.itemsize}")
 
 
 def _lines(axes: Sequence[np.ndarray]) -> np.ndarray:
@@ -107,6 +126,6 @@ def _lines(axes: Sequence[np.ndarray]) -> np.ndarray:
     return lines if len(axes) == 3 else np.pad(lines, ((0, 0), (1, 0)))
 
 
-def _volumes(x: Tensor) -> np.ndarray:
+def volumes_of(x: Tensor) -> np.ndarray:
     """(B, C, *spatial) as (B, C, depth, height, width)."""
-    return (x if x.ndim == 5 else x[:, :, None]).numpy()
+    return (x if x.ndim == 5 else x[:, :, None]).detach().numpy()

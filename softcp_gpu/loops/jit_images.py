@@ -6,9 +6,9 @@ from numpy import float32, int32, uint32
 from softcp_gpu.loops.compiled import compiled
 from softcp_gpu.loops.jit_values import bounds_of, change, copy, ranged
 
-# CRC-32 of jit_values.py, which is compiled into what is below. Numba keeps that until this file changes, and looks at
-# no other: so this file has to change with it, and a test sees to it.
-VALUES = 0x33A0BEA7
+# CRC-32 of the files that are compiled into what is below. Numba keeps that until this file changes, and looks at no
+# other: so this file has to change with them, and a test sees to it.
+MADE_OF = (("jit_values", 0x5426BB41),)
 
 
 @compiled
@@ -60,79 +60,125 @@ def transform_images(plane, image, out, crops, first, weight, values, kernels, k
 
 
 @compiled
-def locate(before, slope, start, length, stride, at, step, share):
-    """Where one axis is sampled for each pixel of a row, in the steps of torch's grid_sample."""
-    half, last, end, far = float32(length / 2), float32(length - 1), int32(length - 1), int32(stride)
+def locate(before, slope, start, length, stride, at, share):
+    """Where one axis is sampled for each pixel of a row, as torch's grid_sample does: after which pixel, how far."""
+    half, last, end, far = float32(length / 2), float32(length - 1), int32(max(length - 2, 0)), int32(stride)
     for x in range(at.size):
         place = before + slope * float32(int32(start + x))
         place = min(max((place + float32(1)) * half - float32(0.5), float32(0)), last)
         first = min(max(int32(place), int32(0)), end)  # also of what is no number, so that nothing else is read
         share[x] = place - float32(first)
         at[x] += uint32(first * far)
-        step[x] = uint32(far) if first < end else uint32(0)
 
 
 @compiled
-def pick(flat, at, steps, shares, row):
+def pick(flat, at, down, right, share_y, share_x, row):
     """Between four neighbours in one plane; indices without a sign spare a question."""
-    down, right, share_y, share_x = steps[1], steps[2], shares[1], shares[2]
     for x in range(row.size):
-        below, next_ = at[x] + down[x], right[x]
-        upper = flat[at[x]] + share_x[x] * (flat[at[x] + next_] - flat[at[x]])
-        lower = flat[below] + share_x[x] * (flat[below + next_] - flat[below])
+        here = at[x]
+        below = here + down
+        upper = flat[here] + share_x[x] * (flat[here + right] - flat[here])
+        lower = flat[below] + share_x[x] * (flat[below + right] - flat[below])
         row[x] = upper + share_y[x] * (lower - upper)
 
 
 @compiled
-def warp(image, out, affine, start, shares, places):
-    """`geometry.warp_linear` of (depth, height, width) into a window that begins at pixel `start` of its frame.
+def warp(images, out, affine, start):
+    """`geometry.warp_linear` of (C, depth, height, width) into a window that begins at pixel `start` of its frame.
 
-    Args: affine (3, 4), as `geometry.sampling_affine`; shares (4, width) and places (4, width) uint32 to write into.
+    Args: affine (3, 4), as `geometry.sampling_affine`.
     """
-    flat, at, steps, layers = image.ravel(), places[0], places[1:], image.shape[0]
-    strides = (image.shape[1] * image.shape[2], image.shape[2], 1)
-    for z in range(out.shape[0]):
-        for y in range(out.shape[1]):
-            row, far = out[z, y], shares[3]
+    (layers, height, width), length = images.shape[1:], out.shape[3]
+    at, shares, far = np.empty(length, uint32), np.empty((3, length), float32), np.empty(length, float32)
+    strides = (height * width, width, 1)
+    down, right = uint32(width if height > 1 else 0), uint32(1 if width > 1 else 0)
+    for z in range(out.shape[1]):
+        for y in range(out.shape[2]):
             at[:] = 0
             for axis in range(1 if layers == 1 else 0, 3):
-                toward = affine[axis]
+                toward, steps = affine[axis], images.shape[axis + 1]
                 before = (toward[3] + toward[0] * float32(start[0] + z)) + toward[1] * float32(start[1] + y)
-                locate(before, toward[2], start[2], image.shape[axis], strides[axis], at, steps[axis], shares[axis])
-            pick(flat, at, steps, shares, row)
-            if layers > 1:
-                for x in range(row.size):
-                    at[x] += steps[0, x]
-                pick(flat, at, steps, shares, far)
-                for x in range(row.size):
-                    row[x] += shares[0, x] * (far[x] - row[x])
+                locate(before, toward[2], start[2], steps, strides[axis], at, shares[axis])
+            for c in range(len(images)):
+                flat, row = images[c].ravel(), out[c, z, y]
+                pick(flat, at, down, right, shares[1], shares[2], row)
+                if layers > 1:
+                    pick(flat[strides[0] :], at, down, right, shares[1], shares[2], far)
+                    for x in range(length):
+                        row[x] += shares[0, x] * (far[x] - row[x])
 
 
 @compiled
-def transform_tiles(plane, image, rows, out, affine, windows, bounds, values, kernels, keys):
-    """`geometry.warp_linear` of (N, C, depth, height, width) float32 into tiles, then `change`; of one plane.
+def tiles_of(images, affine, window, bounds, first, channels, values, kernels, keys):
+    """A window of some channels that are moved, their intensities transformed; see `transform_tiles`.
 
-    Args: rows: (B,), the source of each; out: (B, C, ...), 0 where no pixel is needed; affine: (B, 3, 4); windows:
-    (B, 12) int64: the first pixel that is needed in its frame, frame, that pixel in the tile, and lengths; bounds:
-    (B, C, 2), NaN for those of the source; values, kernels, keys: as `transform_images`.
+    Args: images (c, depth, height, width); first: the number of its first channel, of all `channels`; bounds (c, 2).
     """
-    b, c = plane // out.shape[1], plane % out.shape[1]
-    frame, (front, top, left), (depth, height, width) = windows[b, 3:6], windows[b, 6:9], windows[b, 9:]
-    block, spare = np.empty((depth, height, width), float32), np.empty((depth, height, width), float32)
-    shares, places = np.empty((4, width), float32), np.empty((4, width), uint32)
-    warp(image[rows[b], c], spare, affine[b], windows[b], shares, places)
-    line = np.empty(width + kernels.shape[2], float32)
-    window = np.array([windows[b, 0], windows[b, 1], windows[b, 2], c, out.shape[1], frame[0], frame[1], frame[2]])
-    limits = (bounds[b, c, 0], bounds[b, c, 1])
-    if np.isnan(limits[0]) and ranged(values[b]):
-        limits = bounds_of(image[rows[b], c])
-    change(spare, block, spare, line, limits, window, values[b], kernels[b], keys[b])
-    tile = out[b, c]
-    for z in range(tile.shape[0]):
-        for y in range(tile.shape[1]):
-            row, inside = tile[z, y], front <= z < front + depth and top <= y < top + height
-            if not inside:
-                row[:] = 0
-                continue
-            row[:left], row[left + width :] = 0, 0
-            copy(block[z - front, y - top], row[left : left + width])
+    depth, height, width = window[9:]
+    tiles = np.empty((len(images), depth, height, width), float32)
+    warp(images, tiles, affine, window)
+    spare, line = np.empty((depth, height, width), float32), np.empty(width + kernels.shape[1], float32)
+    for c in range(len(images)):
+        frame = np.array([window[0], window[1], window[2], first + c, channels, window[3], window[4], window[5]])
+        low, high = bounds[c]
+        if np.isnan(low) and ranged(values):
+            low, high = bounds_of(images[c])
+        block = tiles[c]
+        change(block, block, spare, line, (low, high), frame, values, kernels, keys)
+    return tiles
+
+
+@compiled
+def transform_tiles(unit, each, image, rows, out, affine, windows, bounds, values, kernels, keys):
+    """`geometry.warp_linear` of (N, C, depth, height, width) float32 into tiles, then `change`.
+
+    Args: unit: `each` channels of a sample; rows: (B,), the source of each; out: (B, C, ...), 0 where no pixel is
+    needed; affine: (B, 3, 4); windows: (B, 12) int64: the first pixel that is needed in its frame, frame, that pixel in
+    the tile, and lengths; bounds: (B, C, 2), NaN for those of the source; values, kernels, keys: as `transform_images`.
+    """
+    channels = out.shape[1]
+    b, first = unit * each // channels, unit * each % channels
+    some, draws = slice(first, first + each), (values[b], kernels[b], keys[b])
+    (front, top, left), (depth, height, width) = windows[b, 6:9], windows[b, 9:]
+    tiles = tiles_of(image[rows[b], some], affine[b], windows[b], bounds[b, some], first, channels, *draws)
+    for c in range(each):
+        tile = out[b, first + c]
+        for z in range(tile.shape[0]):
+            for y in range(tile.shape[1]):
+                row, inside = tile[z, y], front <= z < front + depth and top <= y < top + height
+                if not inside:
+                    row[:] = 0
+                    continue
+                row[:left], row[left + width :] = 0, 0
+                copy(tiles[c, z - front, y - top], row[left : left + width])
+
+
+@compiled
+def blend(row, source, weight):
+    """`paste.soft_paste` of a row, in place."""
+    for x in range(row.size):
+        mixed = (float32(1) - weight[x]) * row[x] + source[x] * weight[x]
+        row[x] = mixed if weight[x] > 0 else row[x]
+
+
+@compiled
+def paste_tiles(unit, each, image, rows, background, out, soft, pasted, affine, windows, bounds, values, kernels, keys):
+    """As `transform_tiles`, then `paste.soft_paste` into a copy of the background.
+
+    Args: background, out: (B, C, depth, height, width) float32, which may be the same; soft: (B, depth, height, width)
+    float32; pasted: (B,) bool, the others are copied; windows: as there, without a tile.
+    """
+    channels = out.shape[1]
+    b, first = unit * each // channels, unit * each % channels
+    some, draws, window = slice(first, first + each), (values[b], kernels[b], keys[b]), windows[b]
+    if background.ctypes.data != out.ctypes.data:
+        for c in range(first, first + each):
+            copy(background[b, c], out[b, c])
+    if not pasted[b]:
+        return
+    tiles = tiles_of(image[rows[b], some], affine[b], window, bounds[b, some], first, channels, *draws)
+    for c in range(each):
+        for z in range(tiles.shape[1]):
+            for y in range(tiles.shape[2]):
+                to_z, to_y, left, right = window[0] + z, window[1] + y, window[2], window[2] + tiles.shape[3]
+                blend(out[b, first + c, to_z, to_y, left:right], tiles[c, z, y], soft[b, to_z, to_y, left:right])

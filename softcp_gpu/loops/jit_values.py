@@ -87,6 +87,15 @@ def copy(source, target):
         to[i] = flat[i]
 
 
+@compiled
+def check_finite(part, parts, finite):
+    """Whether a part (P, values) float32 holds neither NaN nor infinity."""
+    bits, most = parts[part].view(int32), int32(0)
+    for i in range(bits.size):
+        most = max(most, int32(bits[i] & int32(0x7FFFFFFF)))
+    finite[part] = most < int32(0x7F800000)
+
+
 @reduced
 def bounds_of(block):
     """The least and the largest value."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from softcp_gpu import checks
-from softcp_gpu.functional import execution
+from softcp_gpu.functional import execution, looped
 from softcp_gpu.functional.inputs import Physical
 from softcp_gpu.modules.bank import LesionBank
 from softcp_gpu.types import PasteConfig, PasteParams
@@ -53,7 +53,7 @@ def checked_backgrounds(
 ) -> Backgrounds:
     """The first arguments of a call."""
     checks.spatial_tensor("image", image)
-    checks.finite_image("image", image)
+    _check_finite("image", image)
     full = _checked_mask("mask", mask, image, labels)
     mm = _checked_spacing("spacing", spacing, image)
     if mm is not None and footprint != "full":
@@ -82,7 +82,7 @@ def checked_sources(
             checks.fail("source_image", "a source or a bank for a batch of one, which cannot be its own", "None")
         return Sources(x.image, x.mask, x.mm, source_range)
     checks.source_like(source_image, x.image)
-    checks.finite_image("source_image", source_image)
+    _check_finite("source_image", source_image)
     full = _checked_mask("source_mask", source_mask, source_image, labels)
     mm = x.mm if source_spacing is None else _checked_spacing("source_spacing", source_spacing, source_image)
     return Sources(floating("source_image", source_image), full, mm, source_range)
@@ -94,6 +94,11 @@ def floating(name: str, image: Tensor) -> Tensor:
     if image.is_floating_point():
         return image
     return execution.empty(image.shape, torch.float32, image.device).copy_(image)
+
+
+def _check_finite(name: str, image: Tensor) -> None:
+    if not looped.all_finite(image):
+        checks.finite_image(name, image)
 
 
 def _checked_mask(name: str, mask: Tensor, image: Tensor, labels: Labels) -> Tensor:

@@ -1,6 +1,7 @@
 """Loops give what plain torch gives, and the same bits in every company."""
 
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -12,16 +13,27 @@ import pytest
 import torch
 
 from softcp_gpu import SoftCP, loops, phantoms
-from softcp_gpu.functional import transforms
+from softcp_gpu.functional import looped_paste, transforms
 from softcp_gpu.functional.geometry import warp, warp_box
 from softcp_gpu.functional.ranges import ImageRanges
 from softcp_gpu.functional.windows import bounding_box
-from softcp_gpu.loops import jit_images, jit_values
+from softcp_gpu.loops import jit_images, jit_lesion, jit_soft, jit_values
 from softcp_gpu.loops.threads import in_threads
 from softcp_gpu.sampling import draw_image
 
 SHAPES = pytest.mark.parametrize("shape", [(96, 80), (24, 40, 32)], ids=["2-D", "3-D"])
 ALL = {"background_transform": {}, "image_transform": {}}
+OPTIONS = {
+    "default": {},
+    "all transforms": ALL,
+    "matched": {**ALL, "match": "rim"},
+    "carvemix": {**ALL, "blend": "carvemix"},
+    "cross": {"footprint": "cross", "k_erode": (0, 6), "k_dilate": (0, 12), "blend": "softcp-geometric"},
+    "skip": {"k_erode": 4, "on_small": "skip", "k_dilate": "auto", "alpha": (0.5, 0.95)},
+    "in part": {"min_visible": 0.3, "max_lesion_overlap": 9, "min_region_overlap": 0},
+    "in place": {"placement": "in_place", "max_lesion_overlap": 0.9},
+    "crowded": {"min_region_overlap": 0.999, "max_lesion_overlap": 0},
+}
 RANGES = ImageRanges(
     0.6, 0.6, 0.6, 0.6, crop=(0.5, 1.0), gamma=(0.1, 4.0), noise_sigma=(0.0, 0.2), blur_sigma_px=(0.3, 2.0)
 )
@@ -30,12 +42,16 @@ RANGES = ImageRanges(
 @pytest.fixture
 def used(monkeypatch):
     """The names of the loops that ran."""
-    from softcp_gpu.loops import image_loops
+    from softcp_gpu.loops import image_loops, paste_loops
 
     names = []
-    for name in ("transform_images", "transform_tiles", "crop_labels", "warp_labels"):
-        original = getattr(image_loops, name)
-        monkeypatch.setattr(image_loops, name, lambda *x, n=name, f=original: (names.append(n), f(*x))[1])
+    there = {
+        image_loops: ("transform_images", "transform_tiles", "crop_labels", "warp_labels"),
+        paste_loops: ("look", "find_places", "soften", "paste"),
+    }
+    for module, name in [(module, name) for module, names_there in there.items() for name in names_there]:
+        original = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *x, n=name, f=original, **y: (names.append(n), f(*x, **y))[1])
     return names
 
 
@@ -51,14 +67,17 @@ def assert_near(found, expected, width=1.0):
 
 
 @SHAPES
-@pytest.mark.parametrize("options", [{}, ALL, {**ALL, "match": "rim"}, {**ALL, "blend": "carvemix"}])
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_a_call(shape, options, used):
     image, mask, region = phantoms.batch(6, shape, channels=2)
     image = image * 400 - 100
     aug = SoftCP(p=0.8, **options)
+    region = None if "min_visible" in options else region
     params = aug.draw(torch.arange(6), shape)
     found, expected = both(lambda: aug.augment(image, mask, region, params=params))
-    assert {"transform_tiles", "warp_labels"} <= set(used)
+    together = "match" not in options and options.get("blend") != "carvemix"
+    assert ({"look", "find_places", "soften", "paste"} <= set(used)) == together
+    assert ({"transform_tiles", "warp_labels"} <= set(used)) == (not together)
     assert ({"transform_images", "crop_labels"} <= set(used)) == bool(ALL.keys() & options.keys())
     assert torch.equal(found.status, expected.status)
     assert torch.equal(found.mask, expected.mask)
@@ -194,9 +213,49 @@ def test_functions_are_as_near_as_they_say():
     assert np.abs(values(jit_values.cos_turns, x) - np.cos(2 * np.pi * x.astype(np.float64))).max() <= 1e-6
 
 
-def test_what_numba_kept_is_not_older_than_what_it_was_made_of():
-    """Write the new number into jit_images.py."""
-    assert hex(jit_images.VALUES) == hex(zlib.crc32(Path(jit_values.__file__).read_bytes()))
+def test_where_no_candidate_is_legal_all_places_are_counted(used, monkeypatch):
+    image, mask, region = phantoms.batch(8, (64, 56))
+    tight = torch.zeros_like(region)
+    tight[..., 20:40, 14:34] = True  # room for few places
+    aug = SoftCP(p=1.0, min_region_overlap=1.0, max_lesion_overlap=1.0, object_transform={"scale": (0.5, 0.6)})
+    params = aug.draw(torch.arange(8), (64, 56))
+    never = params._replace(candidate_u=params.candidate_u * 0)
+    asked = []
+    original = looped_paste._look_everywhere
+    monkeypatch.setattr(looped_paste, "_look_everywhere", lambda *x: (asked.append(x[0]), original(*x)))
+    found, expected = both(lambda: aug.augment(image, mask, tight, params=never))
+    assert asked
+    assert (found.status == 0).any()
+    assert torch.equal(found.status, expected.status)
+    assert torch.equal(found.mask, expected.mask)
+    assert all(map(torch.equal, found.placement, expected.placement))
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int16, torch.int32, torch.int64])
+def test_masks_of_any_integers(dtype, used):
+    image, mask, region = phantoms.batch(5, (48, 64))
+    classes = {} if dtype == torch.bool else {"lesion_labels": (1, 3), "other_labels": (2,)}
+    labels = mask.to(torch.int64) * (3 if classes else 1)
+    labels[:, :, 40:] += 2 * (labels[:, :, 40:] == 0) if classes else 0
+    aug = SoftCP(p=1.0, max_lesion_overlap=1.0, **classes)
+    params = aug.draw(torch.arange(5), (48, 64))
+    found, expected = both(lambda: aug.augment(image, labels.to(dtype), region, params=params))
+    assert "soften" in used
+    assert found.mask.dtype == dtype
+    assert torch.equal(found.mask, expected.mask)
+    assert torch.equal(found.status, expected.status)
+
+
+@pytest.mark.parametrize("module", [jit_images, jit_lesion, jit_soft])
+def test_what_numba_kept_is_not_older_than_what_it_was_made_of(module):
+    """Write the new number into the file that failed; another one may be made of that."""
+    for name, number in module.MADE_OF:
+        source = Path(module.__file__).with_name(f"{name}.py").read_bytes()
+        assert hex(number) == hex(zlib.crc32(source)), f"{name} in {module.__name__}"
+    used = set(
+        re.findall(r"^from softcp_gpu\.loops\.(jit_\w+) import", Path(module.__file__).read_text(), re.MULTILINE)
+    )
+    assert used == set(dict(module.MADE_OF))
 
 
 def test_an_error_in_any_thread_is_raised(monkeypatch):

@@ -1,0 +1,174 @@
+"""The lesion of a sample found, moved and given a place, pixel by pixel."""
+
+import numpy as np
+from numpy import float64, uint32
+
+from softcp_gpu.loops.compiled import compiled
+from softcp_gpu.loops.jit_labels import NOWHERE, add_layer, locate
+
+MADE_OF = (("jit_labels", 0xBE4DE21B),)  # see jit_images.py
+
+ROUNDING = 1e-12
+NO, YES, UNKNOWN = 0, 1, 2  # whether there is a place; unknown where all of them have to be counted
+
+
+@compiled
+def count_row(row):
+    """What is not 0."""
+    count = uint32(0)
+    for x in range(row.size):
+        count += uint32(row[x] != 0)
+    return count
+
+
+@compiled
+def bound_row(row, z, y, box):
+    """Widens a box, (7,) int64, first and end along z, y, x and the number of pixels, by what is not 0 in a row."""
+    count = count_row(row)
+    if count == 0:
+        return
+    left, right = 0, row.size
+    while row[left] == 0:
+        left += 1
+    while row[right - 1] == 0:
+        right -= 1
+    if box[6] == 0:
+        box[0], box[2], box[4] = z, y, left
+    box[1] = z + 1
+    box[2], box[3] = min(box[2], y), max(box[3], y + 1)
+    box[4], box[5] = min(box[4], left), max(box[5], right)
+    box[6] += count
+
+
+@compiled
+def look(sample, labels, rows, others, region, drawn, boxes):
+    """The boxes of a sample's lesion in its source, of what lies in its frame already, and of its region.
+
+    Args: labels (N, depth, height, width), of whatever integers; rows (B,): the source of each; others, region:
+    (B, ...) likewise; drawn (B,) bool: else nothing is looked at; boxes (B, 3, 7) zeros.
+    """
+    if not drawn[sample]:
+        return
+    for z in range(labels.shape[1]):
+        for y in range(labels.shape[2]):
+            bound_row(labels[rows[sample], z, y], z, y, boxes[sample, 0])
+    for z in range(others.shape[1]):
+        for y in range(others.shape[2]):
+            bound_row(others[sample, z, y], z, y, boxes[sample, 1])
+            bound_row(region[sample, z, y], z, y, boxes[sample, 2])
+
+
+@compiled
+def move(source, matrix, start, window, box):
+    """`geometry.warp`, nearest, of (depth, height, width) into a window, and the box around what is not 0 in it."""
+    flat, layers, pixels = source.ravel(), source.shape[0], source.shape[1] * source.shape[2]
+    at = np.empty(window.shape[2], uint32)
+    for z in range(window.shape[0]):
+        for y in range(window.shape[1]):
+            before = (matrix[:, 3] + matrix[:, 0] * float64(start[0] + z)) + matrix[:, 1] * float64(start[1] + y)
+            locate(before, matrix[:, 2], start[2], source.shape[1:], at)
+            if layers > 1:
+                add_layer(before[0], matrix[0, 2], start[2], layers, pixels, at)
+            row = window[z, y]
+            for x in range(row.size):
+                row[x] = flat[at[x]] if at[x] != NOWHERE else 0
+            bound_row(row, z, y, box)
+
+
+@compiled
+def count_shared(row, one, other):
+    """Pixels of a row that lie in the one mask, and in the other one."""
+    first, second = uint32(0), uint32(0)
+    for x in range(row.size):
+        first += uint32((row[x] != 0) & (one[x] != 0))
+        second += uint32((row[x] != 0) & (other[x] != 0))
+    return first, second
+
+
+@compiled
+def overlaps(lesion, place, region, others, has_region, counts):
+    """`overlap.overlaps_of_one`: pixels inside the frame, in the region, on other lesions; (3,) int64."""
+    counts[:] = 0
+    left, right = max(-place[2], 0), min(lesion.shape[2], others.shape[2] - place[2])
+    if left >= right:
+        return
+    for z in range(max(-place[0], 0), min(lesion.shape[0], others.shape[0] - place[0])):
+        for y in range(max(-place[1], 0), min(lesion.shape[1], others.shape[1] - place[1])):
+            row, to_z, to_y = lesion[z, y, left:right], place[0] + z, place[1] + y
+            begin, end = place[2] + left, place[2] + right
+            inside, taken = count_shared(row, region[to_z, to_y, begin:end], others[to_z, to_y, begin:end])
+            counts[0] += count_row(row)
+            counts[1] += inside if has_region else 0
+            counts[2] += taken
+
+
+@compiled
+def obeys(counts, area, bounds, fraction, has_region):
+    """`overlap.obeys`. Args: bounds (3,) float64, fraction (3,) bool, in the order of `types.Bounds`."""
+    least_region = bounds[0] * area if fraction[0] else bounds[0]
+    most_lesion = bounds[1] * area if fraction[1] else bounds[1]
+    least_visible = bounds[2] * area if fraction[2] else bounds[2]
+    legal = area > 0 and counts[0] > 0 and counts[0] >= least_visible * (1 - ROUNDING)
+    if has_region and counts[1] < least_region * (1 - ROUNDING):
+        return False
+    return legal and counts[2] <= most_lesion * (1 + ROUNDING)
+
+
+@compiled
+def bound_places(size, area, frame, boxes, bounds, fraction, has_region, places):
+    """`search._rectangle` of one sample: first place and number of places along z, y, x, (2, 3) int64."""
+    whole, pixels = fraction[2] and bounds[2] == 1, 1
+    for axis in range(3):
+        first, last = (0, frame[axis] - size[axis]) if whole else (1 - size[axis], frame[axis] - 1)
+        if has_region and bounds[0] > 0:
+            first = max(first, boxes[2, 2 * axis] - size[axis] + 1)
+            last = min(last, boxes[2, 2 * axis + 1] - 1) if boxes[2, 6] > 0 else first - 1
+        places[0, axis], places[1, axis] = first, max(last - first + 1, 0)
+        pixels *= frame[axis]
+    best = np.empty(3, np.int64)
+    best[0], best[1] = area, min(area, boxes[2, 6]) if has_region else 0
+    best[2] = max(area + boxes[1, 6] - pixels, 0) if whole else 0
+    if not obeys(best, area, bounds, fraction, has_region):
+        places[1] = 0
+
+
+@compiled
+def place(sample, labels, rows, others, region, drawn, has_region, boxes, canvas, windows, moves, tries, rule, found):
+    """Moves a sample's lesion and looks for a legal place, as `lesion.transformed_lesion` and `search.find_origin`.
+
+    Args: labels, rows, others, region, drawn, boxes: as `look`; canvas: memory for all windows; windows (B, 7) int64:
+    first pixel in the frame and lengths of each, and where it begins in the canvas; moves (B, 3, 4) float64, from the
+    frame to the source; tries (B, K, 3) in [0, 1), K = 0: the lesion stays where it is; rule: bounds and fraction, as
+    `obeys`; found (B, 20) int64: box of the lesion in its window, its pixels, its place, counts there, rectangle of
+    places, whether there is one.
+    """
+    if not drawn[sample] or boxes[sample, 0, 6] == 0:
+        return
+    window, out, (bounds, fraction) = windows[sample], found[sample], rule
+    lengths = (window[3], window[4], window[5])
+    whole = canvas[window[6] : window[6] + lengths[0] * lengths[1] * lengths[2]].reshape(lengths)
+    box = out[:7]
+    move(labels[rows[sample]], moves[sample], window, whole, box)
+    if box[6] == 0:
+        return
+    lesion = whole[box[0] : box[1], box[2] : box[3], box[4] : box[5]]
+    area, origin, counts = box[6], out[7:10], out[10:13]
+    inside, taken = region[sample], others[sample]
+    if tries.shape[1] == 0:
+        for axis in range(3):
+            origin[axis] = window[axis] + box[2 * axis]
+        overlaps(lesion, origin, inside, taken, has_region, counts)
+        out[19] = YES if obeys(counts, area, bounds, fraction, has_region) else NO
+        return
+    places = out[13:19].reshape((2, 3))
+    bound_places(lesion.shape, area, taken.shape, boxes[sample], bounds, fraction, has_region, places)
+    if places[1].min() == 0:
+        return
+    for k in range(tries.shape[1]):
+        for axis in range(3):
+            origin[axis] = places[0, axis] + np.int64(tries[sample, k, axis] * places[1, axis])
+        overlaps(lesion, origin, inside, taken, has_region, counts)
+        if obeys(counts, area, bounds, fraction, has_region):
+            out[19] = YES
+            return
+    out[19] = UNKNOWN

@@ -1,0 +1,138 @@
+"""The soft mask of a sample, and the label of its result."""
+
+import numpy as np
+from numpy import float32, uint8
+
+from softcp_gpu.loops.compiled import compiled
+from softcp_gpu.loops.jit_labels import copy_row
+
+MADE_OF = (("jit_labels", 0xBE4DE21B),)  # see jit_images.py
+
+
+@compiled
+def rise(row, other, step):
+    """The larger of each value and of its neighbour's less `step`, which is never below 0."""
+    for x in range(row.size):
+        row[x] = max(row[x], uint8(max(other[x], step) - step))
+
+
+@compiled
+def rise_along(row, other, most):
+    """Lets values spread along their row, each time twice as far."""
+    step = 1
+    while step < min(most, row.size):
+        copy_row(row, other)
+        rise(row[step:], other[:-step], uint8(step))
+        rise(row[:-step], other[step:], uint8(step))
+        step *= 2
+
+
+@compiled
+def rise_from(row, other, cross):
+    """Lets the values of a neighbouring row spread into this one."""
+    rise(row, other, uint8(1))
+    if not cross:
+        rise(row[1:], other[:-1], uint8(1))
+        rise(row[:-1], other[1:], uint8(1))
+
+
+@compiled
+def spread(level, most, cross):
+    """Lets values of (depth, height, width) uint8, none above `most`, spread, 1 less with each step.
+
+    A path goes along its row, then from row to row of a layer, then from layer to layer; but for a cross, a step to
+    another row or layer may go to a neighbour across edges and corners.
+    """
+    depth, height, width = level.shape
+    other = np.empty(width, uint8)
+    for z in range(depth):
+        for y in range(height):
+            rise_along(level[z, y], other, most)
+        for y in range(1, height):
+            rise_from(level[z, y], level[z, y - 1], cross)
+        for y in range(height - 2, -1, -1):
+            rise_from(level[z, y], level[z, y + 1], cross)
+    for i in range(2 * depth):
+        z, step = (i, -1) if i < depth else (2 * depth - 1 - i, 1)
+        if 0 <= z + step < depth:
+            for y in range(height):
+                for to in range(y, y + 1) if cross else range(max(y - 1, 0), min(y + 2, height)):
+                    rise_from(level[z, y], level[z + step, to], cross)
+
+
+@compiled
+def rings(hard, level, k_erode, k_dilate, cross):
+    """`rings.ring_count` of one lesion: k_dilate + 1 in its core, 1 in the outermost ring, 0 beyond.
+
+    Args: hard, level: (depth, height, width) uint8. Returns: how many steps of erosion are too many to leave a core.
+    """
+    flat, near, least = hard.ravel(), level.ravel(), uint8(255)
+    for x in range(flat.size):
+        near[x] = uint8(0) if flat[x] else uint8(k_erode + 1)
+    if k_erode > 0:
+        spread(level, k_erode + 1, cross)
+    for x in range(flat.size):
+        least = min(least, uint8(near[x] | uint8(flat[x] - uint8(1))))  # of the lesion alone
+    for x in range(flat.size):
+        near[x] = uint8(flat[x] & uint8(near[x] <= least)) * uint8(k_dilate + 1)
+    spread(level, k_dilate + 1, cross)
+    return np.int64(least)
+
+
+@compiled
+def put_labels(lesion, place, first, hard):
+    """Where a lesion's labels, placed in a frame, lie in a tile that begins at pixel `first`; both lie in the frame."""
+    hard[:] = 0
+    for z in range(lesion.shape[0]):
+        to_z = place[0] + z - first[0]
+        if 0 <= to_z < hard.shape[0]:
+            for y in range(lesion.shape[1]):
+                to_y = place[1] + y - first[1]
+                if 0 <= to_y < hard.shape[1]:
+                    row, begin = hard[to_z, to_y], place[2] - first[2]
+                    for x in range(max(-begin, 0), min(lesion.shape[2], row.size - begin)):
+                        row[begin + x] = lesion[z, y, x] != 0
+
+
+@compiled
+def soften(sample, canvas, windows, found, tiles, steps, tables, cross, skips, pasted, mask, out, soft, taken):
+    """S of a sample in its frame, and its label with the lesion in it: `soft_mask.soften` and `paste.hard_union`.
+
+    Args: canvas, windows, found: as jit_lesion.place; tiles (B, 6) int64: first pixel and lengths of what S may reach;
+    steps (B, 2) int64: k_erode and k_dilate; tables (B, T) float32: S at d steps from the core; skips: a lesion that
+    erosion would erase is left out; pasted (B,) bool: those that may be, changed; mask, out (B, ...) as canvas:
+    the label that is there, and that of the result; soft (B, ...) float32 zeros; taken (B,) int64: steps really taken.
+    """
+    copy_row(mask[sample].ravel(), out[sample].ravel())
+    if not pasted[sample]:
+        return
+    window, (box, place), tile = windows[sample], (found[sample, :6], found[sample, 7:10]), tiles[sample]
+    lengths = (window[3], window[4], window[5])
+    whole = canvas[window[6] : window[6] + lengths[0] * lengths[1] * lengths[2]].reshape(lengths)
+    lesion = whole[box[0] : box[1], box[2] : box[3], box[4] : box[5]]
+    hard, level = np.empty((tile[3], tile[4], tile[5]), uint8), np.empty((tile[3], tile[4], tile[5]), uint8)
+    put_labels(lesion, place, tile, hard)
+    k_erode, k_dilate = steps[sample]
+    missing = rings(hard, level, k_erode, k_dilate, cross)
+    if missing > 0 and skips:
+        pasted[sample] = False
+        return
+    taken[sample] = k_erode - missing
+    table = np.zeros(256, float32)
+    for step in range(k_dilate + 1):
+        table[k_dilate + 1 - step] = tables[sample, step]
+    for z in range(tile[3]):
+        for y in range(tile[4]):
+            row, rising = soft[sample, tile[0] + z, tile[1] + y, tile[2] :], level[z, y]
+            for x in range(rising.size):
+                row[x] = table[rising[x]]
+    for z in range(lesion.shape[0]):
+        to_z = place[0] + z
+        if 0 <= to_z < out.shape[1]:
+            for y in range(lesion.shape[1]):
+                to_y, begin = place[1] + y, place[2]
+                if 0 <= to_y < out.shape[2]:
+                    row, weight = out[sample, to_z, to_y], soft[sample, to_z, to_y]
+                    for x in range(max(-begin, 0), min(lesion.shape[2], row.size - begin)):
+                        if lesion[z, y, x] != 0 and weight[begin + x] > 0:
+                            row[begin + x] = lesion[z, y, x]

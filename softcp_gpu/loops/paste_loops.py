@@ -1,0 +1,204 @@
+"""Tensors as the arrays that `jit_lesion`, `jit_soft` and `jit_images` paste with; as in `image_loops`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from softcp_gpu.loops.image_loops import Slots, labels_of, units_of, volumes_of
+from softcp_gpu.loops.threads import in_threads
+
+
+class Masks(NamedTuple):
+    """What the lesions of a batch are found in, and may not lie on."""
+
+    labels: np.ndarray  # (N, depth, height, width): the lesions of the sources
+    rows: np.ndarray  # (B,) int64, the source of each sample
+    others: np.ndarray  # (B, ...): lesions that are there
+    region: np.ndarray  # (B, ...)
+    drawn: np.ndarray  # (B,) bool: else nothing is done
+
+
+def masks_of(labels: Tensor, rows: Tensor, others: Tensor, region: Tensor | None, drawn: Tensor) -> Masks:
+    """Masks (B, 1, *spatial) as loops read them."""
+    there = labels_of(others.contiguous())
+    inside = there if region is None else labels_of(region.contiguous())
+    return Masks(labels_of(labels.contiguous()), rows.numpy(), there, inside, drawn.numpy())
+
+
+def look(masks: Masks) -> np.ndarray:
+    """(B, 3, 7) int64: boxes of lesion, other lesions and region, first and end along each axis, and their pixels."""
+    from softcp_gpu.loops import jit_lesion
+
+    boxes = np.zeros((len(masks.rows), 3, 7), np.int64)
+    in_threads(jit_lesion.look, len(boxes), 3 * masks.others[0].size, *masks, boxes)
+    return boxes
+
+
+class Found(NamedTuple):
+    """The lesion of each sample, moved, and its place; frames of two axes are volumes of one slice."""
+
+    canvas: np.ndarray  # their labels, window after window
+    windows: np.ndarray  # (B, 7) int64: first pixel in the frame and lengths of each, and where it begins there
+    numbers: np.ndarray  # (B, 20) int64: as jit_lesion.place
+
+    @property
+    def start(self) -> np.ndarray:
+        """First pixel of the box in its window, (B, 3)."""
+        return self.numbers[:, 0:6:2]
+
+    @property
+    def extent(self) -> np.ndarray:
+        """Lengths of the box, (B, 3)."""
+        return self.numbers[:, 1:6:2] - self.start
+
+    @property
+    def area(self) -> np.ndarray:
+        """Pixels of the lesion, (B,)."""
+        return self.numbers[:, 6]
+
+    @property
+    def origin(self) -> np.ndarray:
+        """Where the box begins in the frame, (B, 3)."""
+        return self.numbers[:, 7:10]
+
+    @property
+    def counts(self) -> np.ndarray:
+        """`overlap.Overlaps` there, (B, 3)."""
+        return self.numbers[:, 10:13]
+
+    @property
+    def places(self) -> np.ndarray:
+        """The rectangle of all places: first, and how many along each axis, (B, 2, 3)."""
+        return self.numbers[:, 13:19].reshape(-1, 2, 3)
+
+    @property
+    def legal(self) -> np.ndarray:
+        """Whether there is a place, (B,) bool."""
+        from softcp_gpu.loops import jit_lesion
+
+        return self.numbers[:, 19] == jit_lesion.YES
+
+    @property
+    def unknown(self) -> list[int]:
+        """Samples whose candidates are not legal, so that all places have to be counted."""
+        from softcp_gpu.loops import jit_lesion
+
+        return np.flatnonzero(self.numbers[:, 19] == jit_lesion.UNKNOWN).tolist()
+
+    def lesion(self, sample: int) -> np.ndarray:
+        """The labels of one lesion, in its box."""
+        window, (start, extent) = self.windows[sample], (self.start[sample], self.extent[sample])
+        whole = self.canvas[window[6] :][: window[3:6].prod()].reshape(window[3:6])
+        return whole[tuple(slice(first, first + length) for first, length in zip(start, extent, strict=True))]
+
+    def put(self, sample: int, origin: np.ndarray, counts: Sequence[int]) -> None:
+        """The place of a lesion, and what it covers there."""
+        from softcp_gpu.loops import jit_lesion
+
+        self.numbers[sample, 7:13] = *origin, *counts
+        self.numbers[sample, 19] = jit_lesion.YES
+
+
+def find_places(
+    masks: Masks,
+    boxes: np.ndarray,
+    first: np.ndarray,
+    lengths: np.ndarray,
+    moves: np.ndarray,
+    tries: np.ndarray,
+    rule: tuple[np.ndarray, np.ndarray],
+    *,
+    has_region: bool,
+) -> Found:
+    """Moves each lesion, and tries some places.
+
+    Args:
+        masks, boxes: as `look`.
+        first, lengths: (B, 3) int64, of windows that hold the moved lesions.
+        moves: (B, 3, 4) float64, from the frame to the source.
+        tries: (B, K, 3) in [0, 1); K = 0: it stays where it is.
+        rule: bounds (3,) float64, and whether each is a fraction of the lesion.
+        has_region: or there is none.
+    """
+    from softcp_gpu.loops import jit_lesion
+
+    sizes = lengths.prod(1)
+    windows = np.concatenate([first, lengths, (np.cumsum(sizes) - sizes)[:, None]], 1)
+    found = Found(np.empty(sizes.sum(), masks.labels.dtype), windows, np.zeros((len(first), 20), np.int64))
+    given = (*masks, has_region, boxes, found.canvas, windows, moves, tries, rule, found.numbers)
+    in_threads(jit_lesion.place, len(first), int(sizes.sum()) // max(1, len(first)), *given)
+    return found
+
+
+def soften(
+    found: Found,
+    tiles: np.ndarray,
+    steps: np.ndarray,
+    tables: np.ndarray,
+    pasted: np.ndarray,
+    mask: Tensor,
+    out: Tensor,
+    soft: Tensor,
+    *,
+    cross: bool,
+    skips: bool,
+) -> np.ndarray:
+    """Soft masks and labels of all samples.
+
+    Args:
+        found: of `find_places`.
+        tiles: (B, 6) int64, first pixel and lengths of what S may reach.
+        steps: (B, 2) int64, k_erode and k_dilate.
+        tables: (B, T) float32, S at d steps from the core.
+        pasted: (B,) bool, changed: those that may be pasted, and then those that are.
+        mask, out: (B, 1, *spatial), contiguous: the label that is there, and that of the result.
+        soft: (B, 1, *spatial) float32 zeros.
+        cross: the footprint.
+        skips: a lesion that erosion would erase is left out.
+
+    Returns:
+        (B,) int64, steps of erosion really taken.
+    """
+    from softcp_gpu.loops import jit_soft
+
+    taken = np.zeros(len(pasted), np.int64)
+    given = (found.canvas, found.windows, found.numbers, tiles, steps, tables, cross, skips, pasted)
+    masks = (labels_of(mask), labels_of(out), volumes_of(soft)[:, 0], taken)
+    in_threads(jit_soft.soften, len(pasted), 4 * out[0].numel(), *given, *masks)
+    return taken
+
+
+def paste(
+    image: Tensor,
+    rows: Tensor,
+    background: Tensor,
+    out: Tensor,
+    soft: Tensor,
+    pasted: np.ndarray,
+    affine: np.ndarray,
+    windows: np.ndarray,
+    bounds: Tensor,
+    slots: Slots,
+) -> None:
+    """Moves the sources' images, transforms their intensities, and blends them into backgrounds.
+
+    Args:
+        image: (N, C, *source) float32, contiguous.
+        rows: (B,) int64, the source of each sample.
+        background, out: (B, C, *spatial) float32, contiguous; they may be the same.
+        soft: (B, 1, *spatial) float32.
+        pasted: (B,) bool; the others are copied.
+        affine: (B, 3, 4) float32, from the frame, as `geometry.sampling_affine`.
+        windows: (B, 12) int64: first pixel in the frame, frame, zeros, and lengths of what is needed.
+        bounds: (B, C, 2) float32: the unit of gamma and noise; NaN for the source's own.
+        slots: the draws.
+    """
+    from softcp_gpu.loops import jit_images
+
+    arrays = volumes_of(image), rows.numpy(), volumes_of(background), volumes_of(out), volumes_of(soft)[:, 0]
+    given = (pasted, affine, windows, bounds.numpy(), *slots)
+    in_threads(jit_images.paste_tiles, *units_of(out), *arrays, *given)
