@@ -80,12 +80,9 @@ def crop_labels(labels: Tensor, params: ImageParams) -> Tensor:
 
 def _crop_lines(params: ImageParams, shape: Sequence[int]) -> list[np.ndarray]:
     """`geometry.crop_lines` in pixels: where each line along each axis comes from, (B, length) float64."""
-    lines = []
-    for size, start, length in zip(params.crop_size.double().T, params.crop_start.double().T, shape, strict=True):
-        share = size.numpy()[:, None]
-        first = start.numpy()[:, None] * (1 - share) * length
-        lines.append(np.nan_to_num(first + (np.arange(length) + 0.5) * share - 0.5, nan=-1))
-    return lines
+    sizes, starts = np.nan_to_num(np.stack([params.crop_size, params.crop_start], dtype=np.float64))
+    first = starts * (1 - sizes) * shape + 0.5 * sizes - 0.5
+    return [first[:, a, None] + sizes[:, a, None] * np.arange(length) for a, length in enumerate(shape)]
 
 
 def warp_and_transform(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from softcp_gpu.functional.search import Rest
 from softcp_gpu.functional.table import soft_mask_table
 from softcp_gpu.functional.transforms import object_matrix
 from softcp_gpu.loops import paste_loops
+from softcp_gpu.loops.image_loops import in_three
 from softcp_gpu.loops.paste_loops import Found
 from softcp_gpu.types import PasteConfig, PasteParams, PlacementRecord, SoftCPOutput, Status
 
@@ -68,10 +68,10 @@ def paste(x: Inputs, params: PasteParams, config: PasteConfig, *, over: bool) ->
     out = image if over else execution.empty(image.shape, image.dtype, image.device)
     blurs = (params.object.intensity.blur_sigma_px > 0).any(1).numpy()
     first, lengths = _tiles(found, shape, 1 + steps[:, 1] + 2 * blurs * config.object_blur_px)
-    frame = np.broadcast_to(_three(shape), first.shape)
+    frame = np.broadcast_to(in_three(np.array(shape), 1, 1), first.shape)
     windows = np.concatenate([first, frame, np.zeros_like(first), lengths], 1)
     back = inverse(source, compose(matrix, translation(offset.double())))
-    affine = _volumes(sampling_affine(source, back).float().numpy())
+    affine = in_three(sampling_affine(source, back).float().numpy(), 2)
     limits, rows = x.physical.source_range, params.source_index
     bounds = torch.full((len(image), image.shape[1], 2), torch.nan) if limits is None else limits[rows].float()
     slots = looped.slots_of(params.object.intensity, config.object_blur_px, params.seed, OBJECT_NOISE)
@@ -103,10 +103,10 @@ def _places(
     middle = (linear @ center.numpy()[..., None])[..., 0] + shift
     first = np.floor(middle).astype(np.int64) - lengths // 2 + 1
 
-    tries = np.zeros((len(start), 0, 3)) if config.in_place else _three(params.candidate_u.numpy(), 0)
+    tries = np.zeros((len(start), 0, 3)) if config.in_place else in_three(params.candidate_u.numpy(), 1)
     bounds = np.array([*map(float, config.bounds)]), np.array([isinstance(bound, float) for bound in config.bounds])
-    corner, moves = _three(first, 0), _volumes(inverse(labels, matrix).numpy())
-    how = (_three(lengths), moves, tries, bounds)
+    corner, moves = in_three(first, 1), in_three(inverse(labels, matrix).numpy(), 2)
+    how = (in_three(lengths, 1, 1), moves, tries, bounds)
     found = paste_loops.find_places(masks, boxes, corner, *how, has_region=x.region is not None)
     for i in found.unknown:
         _look_everywhere(i, found, others, x.region, params, config, shape)
@@ -136,7 +136,7 @@ def _look_everywhere(
         origin = first + index[0].numpy()
         flags = [None if mask is None else mask[0, 0].numpy() for mask in near]
         counts = overlaps_of_one(lesion, origin.tolist(), shape, *flags)
-        found.put(i, _three(origin, 0), [*map(int, counts)])
+        found.put(i, in_three(origin, 1), [*map(int, counts)])
 
 
 def _status(apply: np.ndarray, filled: np.ndarray, remains: np.ndarray, legal: np.ndarray) -> np.ndarray:
@@ -150,27 +150,14 @@ def _status(apply: np.ndarray, filled: np.ndarray, remains: np.ndarray, legal: n
 
 def _tiles(found: Found, shape: tuple[int, ...], margin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """`windows.surrounding_window` of each lesion by itself, with margins (B,): first pixel and lengths, (B, 3)."""
-    around = _three(np.repeat(margin[:, None], len(shape), 1), 0)
-    frame = _three(shape)
+    around = in_three(np.repeat(margin[:, None], len(shape), 1), 1)
+    frame = in_three(np.array(shape), 1, 1)
     lengths = np.clip(found.extent + 2 * around, 1, frame)
     return np.clip(found.origin - around, 0, frame - lengths), lengths
 
 
 def _extents(boxes: np.ndarray) -> np.ndarray:
     return boxes[:, 1:6:2] - boxes[:, 0:6:2]
-
-
-def _three(values: Any, front: int = 1) -> np.ndarray:
-    """Numbers (..., n) for axes of a frame as (..., 3)."""
-    array = np.asarray(values)
-    missing = 3 - array.shape[-1]
-    return np.pad(array, [*[(0, 0)] * (array.ndim - 1), (missing, 0)], constant_values=front)
-
-
-def _volumes(affine: np.ndarray) -> np.ndarray:
-    """(B, n, n + 1) as (B, 3, 4)."""
-    missing = 3 - affine.shape[1]
-    return np.pad(affine, ((0, 0), (missing, 0), (missing, 0)))
 
 
 def _zeros(shape: Sequence[int]) -> Tensor:

@@ -66,11 +66,17 @@ def transform_tiles(
     """
     from softcp_gpu.loops import jit_images
 
-    matrix, boxes = affine.numpy(), windows
+    boxes = windows
     if image.ndim == 4:
-        matrix = np.pad(matrix, ((0, 0), (1, 0), (1, 0)))
         boxes = np.concatenate([np.tile([[0], [1], [0], [1]], (len(windows), 1, 1)), windows], 2)
-    arrays = volumes_of(image), rows.numpy(), volumes_of(out), matrix, boxes.reshape(-1, 12), bounds.numpy()
+    arrays = (
+        volumes_of(image),
+        rows.numpy(),
+        volumes_of(out),
+        in_three(affine.numpy(), 2),
+        boxes.reshape(-1, 12),
+        bounds.numpy(),
+    )
     in_threads(jit_images.transform_tiles, *units_of(out), *arrays, *slots)
 
 
@@ -86,7 +92,7 @@ def crop_labels(labels: Tensor, out: Tensor, crops: np.ndarray, places: Sequence
     from softcp_gpu.loops import jit_labels
 
     arrays = labels_of(labels), labels_of(out), crops, _lines(places)
-    in_threads(jit_labels.crop_labels, len(labels), out[0].numel(), *arrays)
+    in_threads(jit_labels.crop_labels, len(labels), out[0].numel() // 16, *arrays)  # copied, for the most part
 
 
 def warp_labels(labels: Tensor, out: Tensor, affine: np.ndarray, origin: np.ndarray) -> None:
@@ -100,9 +106,8 @@ def warp_labels(labels: Tensor, out: Tensor, affine: np.ndarray, origin: np.ndar
     """
     from softcp_gpu.loops import jit_labels
 
-    if labels.ndim == 4:
-        affine, origin = np.pad(affine, ((0, 0), (1, 0), (1, 0))), np.pad(origin, ((0, 0), (1, 0)))
-    in_threads(jit_labels.warp_labels, len(labels), out[0].numel(), labels_of(labels), labels_of(out), affine, origin)
+    arrays = labels_of(labels), labels_of(out), in_three(affine, 2), in_three(origin, 1)
+    in_threads(jit_labels.warp_labels, len(labels), out[0].numel(), *arrays)
 
 
 def units_of(out: Tensor) -> tuple[int, int, int]:
@@ -120,10 +125,24 @@ def labels_of(x: Tensor) -> np.ndarray:
     return volumes_of(x)[:, 0].view(f"u{x.itemsize}")
 
 
+def in_three(values: np.ndarray, axes: int, front: int = 0) -> np.ndarray:
+    """Numbers for each axis of a frame, vectors (B, n) or matrices (B, n, n + 1), for three axes.
+
+    `np.pad` would take ten times as long.
+    """
+    missing = (4 if axes == 2 else 3) - values.shape[-1]
+    if not missing:
+        return values
+    out = np.full([*values.shape[:-axes], *(length + missing for length in values.shape[-axes:])], front, values.dtype)
+    inside = out[..., missing:] if axes == 1 else out[..., missing:, missing:]
+    inside[:] = values
+    return out
+
+
 def _lines(axes: Sequence[np.ndarray]) -> np.ndarray:
     """One line of numbers for each axis, (B, length), as (B, depth + height + width)."""
-    lines = np.concatenate(axes, 1)
-    return lines if len(axes) == 3 else np.pad(lines, ((0, 0), (1, 0)))
+    none = [np.zeros_like(axes[0][:, :1])] * (3 - len(axes))
+    return np.concatenate([*none, *axes], 1)
 
 
 def volumes_of(x: Tensor) -> np.ndarray:

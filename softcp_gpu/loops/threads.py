@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from threading import Thread
 from typing import Any
 
 import torch
@@ -26,18 +25,25 @@ def in_threads(loop: Callable[..., None], planes: int, pixels: int, *arrays: Any
         arrays: what it gets.
     """
     waiting = deque(range(planes))
+    errors: list[BaseException] = []
 
     def work() -> None:
-        with suppress(IndexError):
-            while True:
-                loop(waiting.popleft(), *arrays)
+        try:
+            while waiting:
+                try:
+                    unit = waiting.popleft()
+                except IndexError:  # another thread took the last one
+                    return
+                loop(unit, *arrays)
+        except BaseException as error:  # it is raised again where all have ended
+            errors.append(error)
 
-    threads = min(torch.get_num_threads(), planes, planes * pixels // _LEAST)
-    if threads < 2:
-        work()
-        return
-    with ThreadPoolExecutor(threads - 1) as pool:
-        others = [pool.submit(work) for _ in range(threads - 1)]
-        work()
-    for other in others:
-        other.result()
+    count = min(torch.get_num_threads(), planes, planes * pixels // _LEAST)
+    threads = [Thread(target=work) for _ in range(count - 1)]
+    for thread in threads:
+        thread.start()
+    work()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
