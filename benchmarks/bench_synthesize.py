@@ -5,7 +5,7 @@
 "start": seconds until the first sample is there, with all that is imported, and with looking at the data set;
 "steady state": seconds per sample from then on, without the first quarter of the samples; "CPU time": likewise, of one
 process, which other programs on the machine disturb least. The programs take turns, round after round. `--device cuda`
-lets ours compute there.
+lets ours compute there. Compiled loops have been compiled before: the first run ever on a machine takes longer.
 """
 
 from __future__ import annotations
@@ -28,23 +28,24 @@ from softcp_gpu.functional.groups import MOST
 def measure(
     kind: offline.Kind, folder: Path, cases: int, count: int, workers: int, rounds: int, device: str
 ) -> list[dict[str, Any]]:
-    """The lines of one data set: three groups of three programs."""
+    """The lines of one data set: three groups of these programs."""
     data = folder / "data"
     offline.write_set(data, kind, cases)
     taken: dict[tuple[str, str], list[float]] = defaultdict(list)
     alone = count // workers  # one process takes as much longer
+    programs = [who for who in offline_run.PROGRAMS if who != offline_run.NUMBA or device == "cpu"]
     groups = (
         f"start of synthesize, {kind}, {cases} cases, {workers} workers",
         f"synthesize, {kind}, steady state, {workers} workers",
         f"synthesize, {kind}, CPU time",
     )
     for number in range(rounds):
-        for turn, who in enumerate(offline_run.PROGRAMS):
+        for turn, who in enumerate(programs):
             many = offline_run.timed_alone(who, data, folder / f"out_{number}_{turn}", count, workers, device, MOST)
             one = offline_run.timed_alone(who, data, folder / f"alone_{number}_{turn}", alone, 1, device, MOST)
             for group, seconds in zip(groups, (many.start, many.steady, one.cpu), strict=True):
                 taken[group, who].append(seconds)
-    return [common.entry(group, who, taken[group, who]) for group in groups for who in offline_run.PROGRAMS]
+    return [common.entry(group, who, taken[group, who]) for group in groups for who in programs]
 
 
 def results(entries: list[dict[str, Any]], device: str) -> dict[str, Any]:

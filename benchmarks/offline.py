@@ -51,12 +51,13 @@ def write_set(folder: Path, kind: Kind, count: int) -> None:
         write_mask(target, encoded)
 
 
-def ours(data: Path, out: Path, count: int, workers: int, device: str, tick: Callable[[], None]) -> None:
-    """See `offline_run.ours`."""
+def ours(
+    data: Path, out: Path, count: int, workers: int, device: str, tick: Callable[[], None], *, numba: bool = False
+) -> None:
+    """See `offline_run.ours` and `with_numba`."""
     torch.set_num_threads(1)  # as in the workers
-    found = synthesize(
-        data, out, count=count, split="all", device=device, workers=workers, on_sample=lambda summary, record: tick()
-    )
+    how: dict[str, Any] = {"count": count, "split": "all", "device": device, "workers": workers, "numba": numba}
+    found = synthesize(data, out, **how, on_sample=lambda summary, record: tick())
     check_count(found.written, count)
 
 

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 BEGIN = time.perf_counter()
 OURS = "softcp_gpu"
+NUMBA = "softcp_gpu, --numba"
 CEILING = "reading and writing alone"
 SCRIPT = "plain OpenCV script"
 
@@ -38,6 +39,11 @@ Program = Callable[[Path, Path, int, int, str, Callable[[], None]], None]
 def ours(data: Path, out: Path, count: int, workers: int, device: str, tick: Callable[[], None]) -> None:
     """The whole run: every file is looked at and hashed."""
     _offline(workers).ours(data, out, count, workers, device, tick)
+
+
+def with_numba(data: Path, out: Path, count: int, workers: int, device: str, tick: Callable[[], None]) -> None:
+    """The whole run, computed by compiled loops; for a CPU alone."""
+    _offline(workers).ours(data, out, count, workers, device, tick, numba=True)
 
 
 def ceiling(data: Path, out: Path, count: int, workers: int, device: str, tick: Callable[[], None]) -> None:
@@ -67,7 +73,7 @@ def script(data: Path, out: Path, count: int, workers: int, device: str, tick: C
     check_count(done, count)
 
 
-PROGRAMS: dict[str, Program] = {OURS: ours, CEILING: ceiling, SCRIPT: script}
+PROGRAMS: dict[str, Program] = {OURS: ours, NUMBA: with_numba, CEILING: ceiling, SCRIPT: script}
 
 
 def check_count(found: int, count: int) -> None:

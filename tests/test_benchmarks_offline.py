@@ -128,7 +128,7 @@ def test_sets_with_an_organ_are_read_as_such(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_results_file_has_three_groups_of_three_programs(tmp_path, monkeypatch):
+def test_a_results_file_has_three_groups_of_all_programs(tmp_path, monkeypatch):
     monkeypatch.setattr(offline, "KINDS", (offline.Kind(48, 1, False),))
     out = tmp_path / "results.json"
     options = ["--cases", "4", "--workers", "2", "--rounds", "1", "--size", "48"]

@@ -77,6 +77,9 @@ def synthesize_command(
         str,
         typer.Option(help=f"{FORMATS[0]}: the data set's own; {FORMATS[1]}: for nnU-Net, real cases and folds too."),
     ] = FORMATS[0],
+    numba: Annotated[
+        bool, typer.Option("--numba", help="Compute with Numba: faster on a CPU, in long runs; other last bits.")
+    ] = False,
     workers: Annotated[int, typer.Option(min=0, help="Processes that make samples; 0: one per core.")] = 1,
     batch_size: Annotated[
         int | None,
@@ -117,6 +120,7 @@ def synthesize_command(
             region=region,
             bank=bank,
             format=format,
+            numba=numba,
             workers=workers or _cores(engine),
             batch_size=batch_size,
             engine=engine,

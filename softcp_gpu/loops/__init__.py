@@ -22,8 +22,12 @@ _UNUSED: ContextVar[bool] = ContextVar("plain torch is asked for", default=False
 
 def run_on(*tensors: Tensor) -> bool:
     """Whether loops do the work on these: on a CPU, where Numba is installed and nobody asked for plain torch."""
-    off = _UNUSED.get() or os.environ.get(kernels.VARIABLE) == "off"
-    return not off and all(x.device.type == "cpu" for x in tensors) and _usable()
+    return not _UNUSED.get() and all(x.device.type == "cpu" for x in tensors) and there()
+
+
+def there() -> bool:
+    """Whether Numba is installed, and nobody asked for plain torch."""
+    return os.environ.get(kernels.VARIABLE) != "off" and _usable()
 
 
 @contextmanager

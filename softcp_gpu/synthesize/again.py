@@ -86,5 +86,6 @@ def open_run(out: Path | str, data: Path | str | None = None, device: str | None
         out=out,
         region=settings.region,
         config_sha256=digest,
+        numba=settings.numba,
     )
     return Run(out, facts, job)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from softcp_gpu import checks
+from softcp_gpu import checks, loops
 from softcp_gpu.data import Case, Layout
 from softcp_gpu.data.bank_files import load_lesions
 from softcp_gpu.modules import LesionBank, SoftCP
@@ -37,6 +37,7 @@ class Job:
     out: Path
     region: str
     config_sha256: str
+    numba: bool = False  # where it computes on a CPU
 
     def into(self, out: Path) -> Job:
         """The same run with another folder to write to."""
@@ -50,9 +51,12 @@ class Job:
 
         Raises:
             DataError: the bank cannot be read.
-            ValueError: the device is not there.
+            ValueError: the device is not there, or no Numba to compute with.
         """
         where = choose_device(self.device)
+        numba = self.numba and where.type == "cpu"
+        if numba:
+            check_numba(where)
         if bank is None and self.bank is not None:
             bank = open_bank(self.bank, self.held_out)
         bank = None if bank is None else bank.to(where)
@@ -68,6 +72,7 @@ class Job:
             self.region,
             self.config_sha256,
             {case.id: case for case in (*self.backgrounds, *self.sources)},
+            numba,
         )
 
 
@@ -97,6 +102,14 @@ def open_bank(folder: Path | str, held_out: Iterable[str]) -> LesionBank:
 def names_of(cases: Iterable[Case]) -> frozenset[str]:
     """Ids and patients."""
     return frozenset(name for case in cases for name in (case.id, case.patient) if name is not None)
+
+
+def check_numba(device: torch.device) -> None:
+    """Numba can compute what it shall: other bits than asked for would be worse than none."""
+    if device.type != "cpu":
+        checks.fail("numba", "the device cpu, where it computes", str(device))
+    if not loops.there():
+        checks.fail("numba", "Numba installed (pip install 'softcp-gpu[cpu]') and not switched off", "none that runs")
 
 
 def choose_device(name: str) -> torch.device:

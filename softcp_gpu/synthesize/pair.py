@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,7 +82,9 @@ class _Fitted(NamedTuple):
 
 
 @torch.inference_mode()  # a sample is over a thousand small tensor operations: a fifth of their time is autograd's
-def paste_pairs(make: Augmentation, pairs: Sequence[Parents], device: torch.device) -> list[Pasted]:
+def paste_pairs(
+    make: Augmentation, pairs: Sequence[Parents], device: torch.device, *, numba: bool = False
+) -> list[Pasted]:
     """Pastes lesions; images of one size are computed together, and none depends on which others there are.
 
     A source image of another size is scaled until it fits into the background's frame, centred, its border repeated
@@ -92,6 +95,7 @@ def paste_pairs(make: Augmentation, pairs: Sequence[Parents], device: torch.devi
         make: makes the augmentation for the class ids of a pair; where there are none, `LESION` and `REGION`.
         pairs: the parents.
         device: where to compute.
+        numba: on a CPU by the loops that Numba compiles; else by torch alone, whether Numba is installed or not.
 
     Returns:
         The results, or unchanged backgrounds with the status that says why.
@@ -102,7 +106,9 @@ def paste_pairs(make: Augmentation, pairs: Sequence[Parents], device: torch.devi
         kinds.setdefault(one.kind(number), []).append(number)
     made: dict[int, Pasted] = {}
     for numbers in kinds.values():
-        made |= zip(numbers, _paste([fitted[number] for number in numbers], make, device), strict=True)
+        some = [fitted[number] for number in numbers]
+        with nullcontext() if numba else loops.unused():
+            made |= zip(numbers, _paste(some, make, device), strict=True)
     return [made[number] for number in range(len(pairs))]
 
 
@@ -117,8 +123,7 @@ def _paste(fitted: Sequence[_Fitted], make: Augmentation, device: torch.device) 
     seeds = torch.tensor([one.parents.seed for one in fitted])
     params = aug.draw(seeds, background.image.shape[:-1], own_source=True)
     spacing = background.grid and background.grid.spacing_mm
-    with loops.unused():  # the same bytes whether Numba is installed or not
-        out = aug.augment(**given, spacing=spacing, params=params)
+    out = aug.augment(**given, spacing=spacing, params=params)
     alone = params._replace(source_index=torch.zeros_like(params.source_index))  # as each would be alone
     told = zip(
         fitted,

@@ -72,6 +72,7 @@ def prepare(data: Path, out: Path, settings: Settings, on_case: Callable[[int], 
         out=out,
         region=region,
         config_sha256=used.digest(),
+        numba=used.numba,
     )
     job.maker(bank).check()
     summary = Summary(found.name, real, requested, chosen.how, region, problems=chosen.problems)

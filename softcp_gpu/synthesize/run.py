@@ -44,6 +44,7 @@ def synthesize(
     region: str = "auto",
     bank: Path | str | None = None,
     format: str = "same",
+    numba: bool = False,
     workers: int = 1,
     batch_size: int | None = None,
     engine: str = "local",
@@ -79,6 +80,8 @@ def synthesize(
             outside the training part are left out.
         format: "same": new samples in the data set's own format; "nnunet": the training part and the new samples as a
             raw data set of nnU-Net, with folds.
+        numba: compute with the loops that Numba compiles (`pip install 'softcp-gpu[cpu]'`): faster on a CPU, other last
+            bits. A process needs a second or two more to begin, and far more where they have never been compiled.
         workers: processes that make samples; 1: this one.
         batch_size: samples that a worker has in hand at once, and computes together where their images have one size;
             none depends on the others. Default: up to 16, fewer of large images.
@@ -100,7 +103,7 @@ def synthesize(
     """
     data, out = Path(data), Path(out)
     asked = Settings(
-        layout, lesion_label, region_label, ratio, count, seed, device, config, split, fold, region, bank, format
+        layout, lesion_label, region_label, ratio, count, seed, device, config, split, fold, region, bank, format, numba
     )
     asked.check()
     checks.choice("engine", engine, ENGINES)

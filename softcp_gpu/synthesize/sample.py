@@ -49,6 +49,7 @@ class SampleMaker:
     region: str  # as in `Summary`
     config_sha256: str
     cases: Mapping[str, Case] = field(repr=False)  # by id: those that may be parents
+    numba: bool = False
 
     def check(self) -> None:
         """Tries the first pair without saving it, so that settings that do not fit the data are told at once.
@@ -158,7 +159,7 @@ class SampleMaker:
         return Parents(background, source, self._place(pair.background, background), pair.seed)
 
     def _paste(self, pairs: Sequence[Parents]) -> list[Pasted]:
-        return paste_pairs(self.augmentation, pairs, self.device)
+        return paste_pairs(self.augmentation, pairs, self.device, numba=self.numba)
 
     def _pasted(self, pair: Pair, background: Sample) -> Pasted:
         return self._paste([self._parents(pair, background)])[0]

@@ -13,7 +13,7 @@ from softcp_gpu.choices import FORMATS
 from softcp_gpu.data import DataError, Layout, find_layout, manifest
 from softcp_gpu.data.bank_files import INDEX
 from softcp_gpu.synthesize.change import LESION
-from softcp_gpu.synthesize.job import choose_device, make_augmentation
+from softcp_gpu.synthesize.job import check_numba, choose_device, make_augmentation
 
 _NOT_A_SAMPLES_BUSINESS = ("ratio", "count", "device", "split", "fold")  # the parts themselves count, as data
 
@@ -35,6 +35,7 @@ class Settings:
     region: str = "auto"
     bank: Path | str | None = None
     format: str = "same"
+    numba: bool = False
 
     def check(self) -> None:
         """What can be told without the data set.
@@ -44,7 +45,9 @@ class Settings:
         """
         checks.choice("region", self.region, ("auto", "none"))
         checks.choice("format", self.format, FORMATS)
-        choose_device(self.device)
+        where = choose_device(self.device)
+        if self.numba:
+            check_numba(where)
         make_augmentation(self.config or {}, (LESION,), ())
 
     def find_layout(self, data: Path) -> Layout:
