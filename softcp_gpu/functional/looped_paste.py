@@ -10,17 +10,15 @@ from torch import Tensor
 
 from softcp_gpu.functional import execution, looped
 from softcp_gpu.functional.blend import SOFTENED
-from softcp_gpu.functional.geometry import compose, inverse, sampling_affine, translation
 from softcp_gpu.functional.inputs import Inputs
 from softcp_gpu.functional.intensity import OBJECT_NOISE
 from softcp_gpu.functional.lesion import labels_of, lesion_of, most_of
 from softcp_gpu.functional.overlap import overlaps_of_one
 from softcp_gpu.functional.search import Rest
 from softcp_gpu.functional.table import soft_mask_table
-from softcp_gpu.functional.transforms import object_matrix
 from softcp_gpu.loops import paste_loops
 from softcp_gpu.loops.image_loops import in_three
-from softcp_gpu.loops.paste_loops import Found
+from softcp_gpu.loops.paste_loops import Found, Masks, Motions
 from softcp_gpu.types import PasteConfig, PasteParams, PlacementRecord, SoftCPOutput, Status
 
 _MOST_STEPS = 254  # rings are counted in bytes
@@ -50,67 +48,80 @@ def paste(x: Inputs, params: PasteParams, config: PasteConfig, *, over: bool) ->
     if config.lesion_labels is not None:
         others = lesion_of(x.mask, config.lesion_labels)
         labels = labels_of(labels, lesion_of(labels, config.lesion_labels))
-    n, shape, source = x.image.ndim - 2, tuple(x.image.shape[2:]), x.source_image.contiguous()
-    found, matrix, home, whole, filled = _places(x, others, labels, params, config)
-    may = _status(params.apply.numpy(), filled, found.area > 0, found.legal & whole)
+    masks = paste_loops.masks_of(labels, params.source_index, others, x.region, params.apply)
+    boxes = paste_loops.look(masks)
+    motions = paste_loops.find_motions(boxes, params.object.rigid, most_of(x.image.shape[2:], labels))
+    found = _places(x, others, masks, boxes, motions, params, config)
+    may = _status(params.apply.numpy(), boxes[:, 0, 6] > 0, found.area > 0, found.legal & motions.whole)
     pasted = may == Status.PASTED.value
-
-    steps = torch.stack([params.k_erode, params.k_dilate], 1).numpy()
-    profile = "geometric" if config.blend == "softcp-geometric" else "softcp"
-    tables = soft_mask_table(params.alpha.detach(), params.k_dilate, config.dilate_max, profile).float().numpy()
-    mask, soft = execution.empty(x.mask.shape, x.mask.dtype, x.mask.device), _zeros(x.mask.shape)
-    tiles = _tiles(found, shape, 1 + steps[:, 1])
-    given = (found, np.concatenate(tiles, 1), steps, tables, pasted, x.mask.contiguous(), mask, soft)
-    taken = paste_loops.soften(*given, cross=config.footprint == "cross", skips=config.on_small == "skip")
-
-    offset = torch.from_numpy((found.origin - home)[:, 3 - n :])
-    image = x.image.contiguous()
-    out = image if over else execution.empty(image.shape, image.dtype, image.device)
-    blurs = (params.object.intensity.blur_sigma_px > 0).any(1).numpy()
-    first, lengths = _tiles(found, shape, 1 + steps[:, 1] + 2 * blurs * config.object_blur_px)
-    frame = np.broadcast_to(in_three(np.array(shape), 1, 1), first.shape)
-    windows = np.concatenate([first, frame, np.zeros_like(first), lengths], 1)
-    back = inverse(source, compose(matrix, translation(offset.double())))
-    affine = in_three(sampling_affine(source, back).float().numpy(), 2)
-    limits, rows = x.physical.source_range, params.source_index
-    bounds = torch.full((len(image), image.shape[1], 2), torch.nan) if limits is None else limits[rows].float()
-    slots = looped.slots_of(params.object.intensity, config.object_blur_px, params.seed, OBJECT_NOISE)
-    paste_loops.paste(source, rows, image, out, soft, pasted, affine, windows, bounds, slots)
+    mask, soft, taken = _soften(x, found, pasted, params, config)
+    offset = found.origin - motions.windows[:, :3] - found.start
+    image = _blend(
+        x, found, _sampling_affine(motions.back, offset, labels.shape[2:]), soft, pasted, params, config, over
+    )
 
     status = np.where((may == Status.PASTED.value) & ~pasted, Status.LESION_TOO_SMALL.value, may)
-    record = (offset.numpy(), found.area, *found.counts.T, taken)
-    shown = (torch.from_numpy(field * _column(pasted, field)) for field in record)
-    return SoftCPOutput(out, mask, soft, PlacementRecord(*shown), torch.from_numpy(status), params)
+    record = (offset[:, 5 - x.image.ndim :], found.area, *found.counts.T, taken)
+    shown = (torch.from_numpy(field * pasted.reshape(-1, *(1,) * (field.ndim - 1))) for field in record)
+    return SoftCPOutput(image, mask, soft, PlacementRecord(*shown), torch.from_numpy(status), params)
+
+
+def _soften(
+    x: Inputs, found: Found, pasted: np.ndarray, params: PasteParams, config: PasteConfig
+) -> tuple[Tensor, Tensor, np.ndarray]:
+    """Label and soft mask of the results, and the steps of erosion taken; leaves `pasted` with what is pasted."""
+    mask = execution.empty(x.mask.shape, x.mask.dtype, x.mask.device)
+    soft = torch.from_numpy(np.zeros(x.mask.shape, np.float32))  # no thread of torch is woken for it
+    steps = np.stack([params.k_erode, params.k_dilate], 1)
+    profile = "geometric" if config.blend == "softcp-geometric" else "softcp"
+    tables = soft_mask_table(params.alpha.detach(), params.k_dilate, config.dilate_max, profile).float().numpy()
+    tiles = np.concatenate(_tiles(found, x.image.shape[2:], 1 + steps[:, 1]), 1)
+    given = (found, tiles, steps, tables, pasted, x.mask.contiguous(), mask, soft)
+    taken = paste_loops.soften(*given, cross=config.footprint == "cross", skips=config.on_small == "skip")
+    return mask, soft, taken
+
+
+def _blend(
+    x: Inputs,
+    found: Found,
+    affine: np.ndarray,
+    soft: Tensor,
+    pasted: np.ndarray,
+    params: PasteParams,
+    config: PasteConfig,
+    over: bool,
+) -> Tensor:
+    """The images of the results."""
+    assert params.object is not None
+    drawn, rows, limits = params.object.intensity, params.source_index, x.physical.source_range
+    source, image = x.source_image.contiguous(), x.image.contiguous()
+    out = image if over else execution.empty(image.shape, image.dtype, image.device)
+    margin = 1 + params.k_dilate.numpy() + 2 * config.object_blur_px * (drawn.blur_sigma_px.numpy() > 0).any(1)
+    first, lengths = _tiles(found, image.shape[2:], margin)
+    frame = np.broadcast_to(in_three(np.array(image.shape[2:]), 1, 1), first.shape)
+    windows = np.concatenate([first, frame, np.zeros_like(first), lengths], 1)
+    bounds = torch.full((*image.shape[:2], 2), torch.nan) if limits is None else limits[rows].float()
+    slots = looped.slots_of(drawn, config.object_blur_px, params.seed, OBJECT_NOISE)
+    paste_loops.paste(source, rows, image, out, soft, pasted, affine, windows, bounds, slots)
+    return out
 
 
 def _places(
-    x: Inputs, others: Tensor, labels: Tensor, params: PasteParams, config: PasteConfig
-) -> tuple[Found, Tensor, np.ndarray, np.ndarray, np.ndarray]:
-    """The lesions and their places; their matrices, and where they would lie without being moved, (B, 3).
-
-    And, (B,) bool each: nothing was cut off; the source has a lesion. See `lesion.transformed_lesion`.
-    """
-    assert params.object is not None
-    n, shape = x.image.ndim - 2, tuple(x.image.shape[2:])
-    masks = paste_loops.masks_of(labels, params.source_index, others, x.region, params.apply)
-    boxes = paste_loops.look(masks)
-    start, extent = (torch.from_numpy(each[:, 3 - n :]) for each in (boxes[:, 0, 0:6:2], _extents(boxes[:, 0])))
-    center = start + (extent.double() - 1) / 2
-    matrix = object_matrix(params.object.rigid, center).detach()
-    linear, shift = matrix.numpy()[:, :n, :n], matrix.numpy()[:, :n, n]
-    reach, most = (np.abs(linear) @ extent.double().numpy()[..., None])[..., 0], np.array(most_of(shape, labels))
-    lengths = np.minimum(most, reach.astype(np.int64) + 4)
-    middle = (linear @ center.numpy()[..., None])[..., 0] + shift
-    first = np.floor(middle).astype(np.int64) - lengths // 2 + 1
-
-    tries = np.zeros((len(start), 0, 3)) if config.in_place else in_three(params.candidate_u.numpy(), 1)
+    x: Inputs,
+    others: Tensor,
+    masks: Masks,
+    boxes: np.ndarray,
+    motions: Motions,
+    params: PasteParams,
+    config: PasteConfig,
+) -> Found:
+    """The lesions, moved, and their places."""
+    tries = np.zeros((len(boxes), 0, 3)) if config.in_place else in_three(params.candidate_u.numpy(), 1)
     bounds = np.array([*map(float, config.bounds)]), np.array([isinstance(bound, float) for bound in config.bounds])
-    corner, moves = in_three(first, 1), in_three(inverse(labels, matrix).numpy(), 2)
-    how = (in_three(lengths, 1, 1), moves, tries, bounds)
-    found = paste_loops.find_places(masks, boxes, corner, *how, has_region=x.region is not None)
+    found = paste_loops.find_places(masks, boxes, motions, tries, bounds, has_region=x.region is not None)
     for i in found.unknown:
-        _look_everywhere(i, found, others, x.region, params, config, shape)
-    return found, matrix, corner + found.start, (reach <= most).all(1), boxes[:, 0, 6] > 0
+        _look_everywhere(i, found, others, x.region, params, config, tuple(x.image.shape[2:]))
+    return found
 
 
 def _look_everywhere(
@@ -148,7 +159,7 @@ def _status(apply: np.ndarray, filled: np.ndarray, remains: np.ndarray, legal: n
     return np.select(conditions, values, otherwise)
 
 
-def _tiles(found: Found, shape: tuple[int, ...], margin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _tiles(found: Found, shape: Sequence[int], margin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """`windows.surrounding_window` of each lesion by itself, with margins (B,): first pixel and lengths, (B, 3)."""
     around = in_three(np.repeat(margin[:, None], len(shape), 1), 1)
     frame = in_three(np.array(shape), 1, 1)
@@ -156,14 +167,11 @@ def _tiles(found: Found, shape: tuple[int, ...], margin: np.ndarray) -> tuple[np
     return np.clip(found.origin - around, 0, frame - lengths), lengths
 
 
-def _extents(boxes: np.ndarray) -> np.ndarray:
-    return boxes[:, 1:6:2] - boxes[:, 0:6:2]
-
-
-def _zeros(shape: Sequence[int]) -> Tensor:
-    """Zeros that no thread of torch has written."""
-    return torch.from_numpy(np.zeros(shape, np.float32))
-
-
-def _column(flag: np.ndarray, like: np.ndarray) -> np.ndarray:
-    return flag.reshape(-1, *(1,) * (like.ndim - 1))
+def _sampling_affine(back: np.ndarray, offset: np.ndarray, source: Sequence[int]) -> np.ndarray:
+    """`geometry.sampling_affine` of lesions moved by (B, 3) pixels more, (B, 3, 4) float32."""
+    moved = back.copy()
+    moved[..., 3] -= (back[..., :3] @ offset[..., None])[..., 0]
+    half = in_three(np.array(source) / 2, 1, 1)
+    moved /= half[:, None]
+    moved[..., 3] += 0.5 / half - 1
+    return moved.astype(np.float32)

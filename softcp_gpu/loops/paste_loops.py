@@ -10,6 +10,7 @@ from torch import Tensor
 
 from softcp_gpu.loops.image_loops import Slots, labels_of, units_of, volumes_of
 from softcp_gpu.loops.threads import in_threads
+from softcp_gpu.types import RigidParams
 
 
 class Masks(NamedTuple):
@@ -42,7 +43,7 @@ class Found(NamedTuple):
     """The lesion of each sample, moved, and its place; frames of two axes are volumes of one slice."""
 
     canvas: np.ndarray  # their labels, window after window
-    windows: np.ndarray  # (B, 7) int64: first pixel in the frame and lengths of each, and where it begins there
+    windows: np.ndarray  # (B, 7) int64: as those of `Motions`
     numbers: np.ndarray  # (B, 20) int64: as jit_lesion.place
 
     @property
@@ -103,12 +104,35 @@ class Found(NamedTuple):
         self.numbers[sample, 19] = jit_lesion.YES
 
 
+class Motions(NamedTuple):
+    """How each lesion moves, and where it would come to lie without being put to a place."""
+
+    back: np.ndarray  # (B, 3, 4) float64: from the frame to the source
+    windows: np.ndarray  # (B, 7) int64: first pixel in the frame and lengths of each, and how many pixels precede them
+    whole: np.ndarray  # (B,) bool: the lesion is not too long for any place
+
+
+def find_motions(boxes: np.ndarray, rigid: RigidParams, most: Sequence[int]) -> Motions:
+    """The motions of lesions in such boxes.
+
+    Args:
+        boxes: of `look`.
+        rigid: the draws.
+        most: n lengths above which a lesion has no place.
+    """
+    from softcp_gpu.loops import jit_motion
+
+    count, longest = len(boxes), np.array([*[1] * (3 - len(most)), *most])
+    motions = Motions(np.empty((count, 3, 4)), np.empty((count, 7), np.int64), np.empty(count, bool))
+    flip, angle_deg, scale, shift_px = (t.detach().numpy() for t in rigid)
+    jit_motion.find_motions(boxes, longest, flip, angle_deg, scale, shift_px, *motions)
+    return motions
+
+
 def find_places(
     masks: Masks,
     boxes: np.ndarray,
-    first: np.ndarray,
-    lengths: np.ndarray,
-    moves: np.ndarray,
+    motions: Motions,
     tries: np.ndarray,
     rule: tuple[np.ndarray, np.ndarray],
     *,
@@ -118,19 +142,18 @@ def find_places(
 
     Args:
         masks, boxes: as `look`.
-        first, lengths: (B, 3) int64, of windows that hold the moved lesions.
-        moves: (B, 3, 4) float64, from the frame to the source.
+        motions: of `find_motions`.
         tries: (B, K, 3) in [0, 1); K = 0: it stays where it is.
         rule: bounds (3,) float64, and whether each is a fraction of the lesion.
         has_region: or there is none.
     """
     from softcp_gpu.loops import jit_lesion
 
-    sizes = lengths.prod(1)
-    windows = np.concatenate([first, lengths, (np.cumsum(sizes) - sizes)[:, None]], 1)
-    found = Found(np.empty(sizes.sum(), masks.labels.dtype), windows, np.zeros((len(first), 20), np.int64))
-    given = (*masks, has_region, boxes, found.canvas, windows, moves, tries, rule, found.numbers)
-    in_threads(jit_lesion.place, len(first), int(sizes.sum()) // max(1, len(first)), *given)
+    windows = motions.windows
+    pixels = int(windows[:, 3:6].prod(1).sum())
+    found = Found(np.empty(pixels, masks.labels.dtype), windows, np.zeros((len(windows), 20), np.int64))
+    given = (*masks, has_region, boxes, found.canvas, windows, motions.back, tries, rule, found.numbers)
+    in_threads(jit_lesion.place, len(windows), pixels // max(1, len(windows)), *given)
     return found
 
 

@@ -54,7 +54,7 @@ def test_samples_are_those_of_plain_torch_but_for_last_bits(data, kept, tmp_path
 
 def test_what_was_begun_with_it_goes_on_with_it(data, kept, tmp_path):
     out = stop_after(5, data, tmp_path / "out", count=COUNT, config=CONFIG, numba=True)
-    with pytest.raises(DataError, match="settings of the run to go on with, numba True.*found numba False"):
+    with pytest.raises(DataError, match=r"settings of the run to go on with, numba True.*found numba False"):
         synthesize(data, out, count=COUNT, config=CONFIG, resume=True)
     synthesize(data, out, count=COUNT, config=CONFIG, numba=True, resume=True)
     assert contents(out) == contents(kept)
