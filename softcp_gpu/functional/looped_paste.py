@@ -8,25 +8,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from softcp_gpu.functional import execution, looped
+from softcp_gpu.functional import execution, looped, looped_soft
 from softcp_gpu.functional.blend import SOFTENED
 from softcp_gpu.functional.inputs import Inputs
 from softcp_gpu.functional.intensity import OBJECT_NOISE
 from softcp_gpu.functional.lesion import labels_of, lesion_of, most_of
 from softcp_gpu.functional.overlap import overlaps_of_one
 from softcp_gpu.functional.search import Rest
-from softcp_gpu.functional.table import soft_mask_table
 from softcp_gpu.loops import paste_loops
 from softcp_gpu.loops.image_loops import in_three
 from softcp_gpu.loops.paste_loops import Found, Masks, Motions
 from softcp_gpu.types import PasteConfig, PasteParams, PlacementRecord, SoftCPOutput, Status
 
-_MOST_STEPS = 254  # rings are counted in bytes
-
 
 def pastes(x: Inputs, params: PasteParams, config: PasteConfig) -> bool:
     """Whether `paste` does it: all is counted in pixels, and nothing lies between weight and paste."""
-    few = max(config.erode_max, config.dilate_max) <= _MOST_STEPS and config.blend in SOFTENED
+    few = max(config.erode_max, config.dilate_max) <= looped_soft.MOST_STEPS and config.blend in SOFTENED
     if params.object is None or not few or config.match != "none" or x.physical.mm is not None:
         return False
     known = x.image.dtype == x.source_image.dtype == torch.float32 and not x.mask.is_floating_point()
@@ -74,7 +71,7 @@ def _soften(
     soft = torch.from_numpy(np.zeros(x.mask.shape, np.float32))  # no thread of torch is woken for it
     steps = np.stack([params.k_erode, params.k_dilate], 1)
     profile = "geometric" if config.blend == "softcp-geometric" else "softcp"
-    tables = soft_mask_table(params.alpha.detach(), params.k_dilate, config.dilate_max, profile).float().numpy()
+    tables = looped_soft.tables(params.alpha, params.k_dilate, config.dilate_max, profile)
     tiles = np.concatenate(_tiles(found, x.image.shape[2:], 1 + steps[:, 1]), 1)
     given = (found, tiles, steps, tables, pasted, x.mask.contiguous(), mask, soft)
     taken = paste_loops.soften(*given, cross=config.footprint == "cross", skips=config.on_small == "skip")

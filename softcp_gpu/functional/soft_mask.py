@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from softcp_gpu import checks
-from softcp_gpu.functional import execution, fused
+from softcp_gpu.functional import execution, fused, looped_soft
 from softcp_gpu.functional.morphology import LANES
 from softcp_gpu.functional.rings import Rings, ring_count, ring_count_mm
 from softcp_gpu.functional.table import auto_k_dilate, soft_mask_table, weight_dtype
@@ -93,6 +93,8 @@ def soft_mask(
     )
     lesion = checks.as_bool(mask)
     with execution.frames_of(mask.shape[2:]):
+        if looped_soft.softens(lesion, steps, footprint):
+            return looped_soft.soft_masks(lesion, steps, str(footprint), profile, on_small)
         if batch and execution.may_read_values(mask):
             return _soften_boxes(lesion, steps, footprint, profile, on_small)
         return soften(lesion, steps, footprint, profile, on_small)[0]

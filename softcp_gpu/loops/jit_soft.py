@@ -5,8 +5,9 @@ from numpy import float32, uint8
 
 from softcp_gpu.loops.compiled import compiled
 from softcp_gpu.loops.jit_labels import copy_row
+from softcp_gpu.loops.jit_lesion import bound_row
 
-MADE_OF = (("jit_labels", 0xBE4DE21B),)  # see jit_images.py
+MADE_OF = (("jit_labels", 0xBE4DE21B), ("jit_lesion", 0x6F9CDA0F))  # see jit_images.py
 
 
 @compiled
@@ -80,6 +81,42 @@ def rings(hard, level, k_erode, k_dilate, cross):
 
 
 @compiled
+def look_up(level, table, k_dilate, soft):
+    """S of each pixel by its ring, (depth, height, width); table (T,): S at d steps from the core."""
+    rising = np.zeros(256, float32)
+    for step in range(k_dilate + 1):
+        rising[k_dilate + 1 - step] = table[step]
+    for z in range(level.shape[0]):
+        for y in range(level.shape[1]):
+            row, steps = soft[z, y], level[z, y]
+            for x in range(steps.size):
+                row[x] = rising[steps[x]]
+
+
+@compiled
+def soften_mask(sample, mask, steps, tables, cross, skips, soft):
+    """`soft_mask.soft_mask` of one sample of (B, depth, height, width) uint8, 0 or 1.
+
+    Args: steps, tables, cross, skips: as `soften`; soft (B, ...) float32 zeros.
+    """
+    lesion, box, tile = mask[sample], np.zeros(7, np.int64), np.empty((3, 2), np.int64)
+    for z in range(lesion.shape[0]):
+        for y in range(lesion.shape[1]):
+            bound_row(lesion[z, y], z, y, box)
+    if box[6] == 0:
+        return
+    k_erode, k_dilate = steps[sample]
+    for axis in range(3):
+        tile[axis, 0] = max(box[2 * axis] - k_dilate - 1, 0)
+        tile[axis, 1] = min(box[2 * axis + 1] + k_dilate + 1, lesion.shape[axis])
+    (front, back), (top, bottom), (left, right) = tile
+    hard = lesion[front:back, top:bottom, left:right].copy()
+    level = np.empty_like(hard)
+    if rings(hard, level, k_erode, k_dilate, cross) == 0 or not skips:
+        look_up(level, tables[sample], k_dilate, soft[sample, front:back, top:bottom, left:right])
+
+
+@compiled
 def put_labels(lesion, place, first, hard):
     """Where a lesion's labels, placed in a frame, lie in a tile that begins at pixel `first`; both lie in the frame."""
     hard[:] = 0
@@ -118,14 +155,9 @@ def soften(sample, canvas, windows, found, tiles, steps, tables, cross, skips, p
         pasted[sample] = False
         return
     taken[sample] = k_erode - missing
-    table = np.zeros(256, float32)
-    for step in range(k_dilate + 1):
-        table[k_dilate + 1 - step] = tables[sample, step]
-    for z in range(tile[3]):
-        for y in range(tile[4]):
-            row, rising = soft[sample, tile[0] + z, tile[1] + y, tile[2] :], level[z, y]
-            for x in range(rising.size):
-                row[x] = table[rising[x]]
+    (front, top, left), (depth, height, width) = tile[:3], tile[3:]
+    inside = soft[sample, front : front + depth, top : top + height, left : left + width]
+    look_up(level, tables[sample], k_dilate, inside)
     for z in range(lesion.shape[0]):
         to_z = place[0] + z
         if 0 <= to_z < out.shape[1]:

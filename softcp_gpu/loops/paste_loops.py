@@ -195,6 +195,22 @@ def soften(
     return taken
 
 
+def soften_masks(
+    mask: Tensor, steps: np.ndarray, tables: np.ndarray, soft: Tensor, *, cross: bool, skips: bool
+) -> None:
+    """Soft masks of whole frames.
+
+    Args:
+        mask: (B, 1, *spatial) bool, contiguous.
+        steps, tables, cross, skips: as `soften`.
+        soft: (B, 1, *spatial) float32 zeros.
+    """
+    from softcp_gpu.loops import jit_soft
+
+    arrays = labels_of(mask), steps, tables, cross, skips, volumes_of(soft)[:, 0]
+    in_threads(jit_soft.soften_mask, len(mask), mask[0].numel(), *arrays)
+
+
 def paste(
     image: Tensor,
     rows: Tensor,

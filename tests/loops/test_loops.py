@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from softcp_gpu import SoftCP, loops, phantoms
-from softcp_gpu.functional import looped_paste, transforms
+from softcp_gpu import SoftCP, SoftMask, loops, phantoms
+from softcp_gpu.functional import looped_paste, soft_mask, transforms
 from softcp_gpu.functional.geometry import warp, warp_box
 from softcp_gpu.functional.ranges import ImageRanges
 from softcp_gpu.functional.windows import bounding_box
@@ -47,7 +47,7 @@ def used(monkeypatch):
     names = []
     there = {
         image_loops: ("transform_images", "transform_tiles", "crop_labels", "warp_labels"),
-        paste_loops: ("look", "find_places", "soften", "paste"),
+        paste_loops: ("look", "find_places", "soften", "soften_masks", "paste"),
     }
     for module, name in [(module, name) for module, names_there in there.items() for name in names_there]:
         original = getattr(module, name)
@@ -101,6 +101,36 @@ def test_whole_images(shape, dtype, seed, used):
     assert_near(found.float(), expected.float(), 1 if dtype == torch.float32 else 200)
     over = transforms.transform_image(image.clone(), params, 8, drawn, 3000, over=True)
     assert torch.equal(over, found)
+
+
+@SHAPES
+@pytest.mark.parametrize("footprint", ["full", "cross"])
+@pytest.mark.parametrize("on_small", ["shrink", "skip"])
+@pytest.mark.parametrize("profile", ["softcp", "geometric"])
+def test_soft_masks(shape, footprint, on_small, profile, used):
+    noise = torch.rand(6, 1, *shape, generator=torch.Generator().manual_seed(1))
+    mask = torch.nn.functional.avg_pool2d(noise.flatten(0, -3), 7, 1, 3).view_as(noise) > 0.52
+    mask[0] = False
+    mask[1] = True
+    mask[2] = False
+    mask[2, ..., 5:8, :9] = True  # at the border, and eroded by less than it is asked for
+    steps = {"k_erode": torch.tensor([0, 1, 2, 3, 0, 5]), "k_dilate": torch.tensor([0, 1, 4, 9, 14, 3])}
+    alpha = torch.linspace(0.3, 0.9, 6)
+    how = {"footprint": footprint, "on_small": on_small, "profile": profile}
+    found, expected = both(lambda: soft_mask(mask, alpha=alpha, **steps, **how))
+    assert used == ["soften_masks"]
+    assert expected[3:].amax() > 0
+    assert torch.equal(found, expected)
+    found, expected = both(lambda: soft_mask(mask, 1, "auto", 0.8, **how))
+    assert torch.equal(found, expected)
+    assert used == ["soften_masks"] * 2
+
+
+def test_more_rings_than_a_byte_counts(used):
+    mask = torch.zeros(1, 1, 1, 300, dtype=torch.bool)
+    mask[..., 0] = True
+    assert SoftMask(alpha=0.99, k_dilate=260, k_erode=0)(mask).count_nonzero() == 261
+    assert not used
 
 
 def test_an_axis_shorter_than_the_blur():
@@ -270,7 +300,7 @@ def test_an_error_in_any_thread_is_raised(monkeypatch):
 
 CALL = """
 import sys, torch
-from softcp_gpu import SoftCP, loops, phantoms
+from softcp_gpu import SoftCP, SoftMask, loops, phantoms
 image, mask, region = phantoms.batch(2, (32, 32))
 aug = SoftCP(p=1.0, image_transform={"p_gamma": 1.0})
 aug(image, mask, region, generator=torch.Generator().manual_seed(0))
