@@ -30,7 +30,7 @@ def all_finite(image: Tensor) -> bool:
 
 def slots_of(params: IntensityParams, radius: int, seed: Tensor, stream: int) -> Slots:
     """The draws as loops read them."""
-    values = np.stack([params.gamma, params.noise_sigma, params.blur_sigma_px], 2, dtype=np.float32)
+    values = np.stack([draw.detach() for draw in params], 2, dtype=np.float32)  # gamma, noise and blur
     reach = np.arange(-radius, radius + 1) / values[..., 2:].clip(1e-3).astype(np.float64)
     weight = np.exp(-0.5 * reach**2)  # as `gaussian_kernel`, but torch would wake its threads for it
     kernels = (weight / weight.sum(2, keepdims=True)).astype(np.float32)
@@ -63,7 +63,7 @@ def transform_image(image: Tensor, params: ImageParams, slots: Slots | None, *, 
 
 def crops_of(params: ImageParams) -> np.ndarray:
     """Whether a crop was drawn, (B,) bool."""
-    return (params.crop_size.numpy() != 1).any(1)
+    return (params.crop_size.detach().numpy() != 1).any(1)
 
 
 def crop_labels(labels: Tensor, params: ImageParams) -> Tensor:
@@ -80,7 +80,8 @@ def crop_labels(labels: Tensor, params: ImageParams) -> Tensor:
 
 def _crop_lines(params: ImageParams, shape: Sequence[int]) -> list[np.ndarray]:
     """`geometry.crop_lines` in pixels: where each line along each axis comes from, (B, length) float64."""
-    sizes, starts = np.nan_to_num(np.stack([params.crop_size, params.crop_start], dtype=np.float64))
+    crop = np.stack([params.crop_size.detach(), params.crop_start.detach()], dtype=np.float64)
+    sizes, starts = np.nan_to_num(crop)
     first = starts * (1 - sizes) * shape + 0.5 * sizes - 0.5
     return [first[:, a, None] + sizes[:, a, None] * np.arange(length) for a, length in enumerate(shape)]
 

@@ -53,9 +53,8 @@ def paste(x: Inputs, params: PasteParams, config: PasteConfig, *, over: bool) ->
     pasted = may == Status.PASTED.value
     mask, soft, taken = _soften(x, found, pasted, params, config)
     offset = found.origin - motions.windows[:, :3] - found.start
-    image = _blend(
-        x, found, _sampling_affine(motions.back, offset, labels.shape[2:]), soft, pasted, params, config, over
-    )
+    affine = _sampling_affine(motions.back, offset, labels.shape[2:])
+    image = _blend(x, found, affine, soft, pasted, params, config, over)
 
     status = np.where((may == Status.PASTED.value) & ~pasted, Status.LESION_TOO_SMALL.value, may)
     record = (offset[:, 5 - x.image.ndim :], found.area, *found.counts.T, taken)
@@ -93,11 +92,12 @@ def _blend(
     drawn, rows, limits = params.object.intensity, params.source_index, x.physical.source_range
     source, image = x.source_image.contiguous(), x.image.contiguous()
     out = image if over else execution.empty(image.shape, image.dtype, image.device)
-    margin = 1 + params.k_dilate.numpy() + 2 * config.object_blur_px * (drawn.blur_sigma_px.numpy() > 0).any(1)
+    blurs = (drawn.blur_sigma_px.detach().numpy() > 0).any(1)
+    margin = 1 + params.k_dilate.numpy() + 2 * blurs * config.object_blur_px
     first, lengths = _tiles(found, image.shape[2:], margin)
     frame = np.broadcast_to(in_three(np.array(image.shape[2:]), 1, 1), first.shape)
     windows = np.concatenate([first, frame, np.zeros_like(first), lengths], 1)
-    bounds = torch.full((*image.shape[:2], 2), torch.nan) if limits is None else limits[rows].float()
+    bounds = torch.full((*image.shape[:2], 2), torch.nan) if limits is None else limits.detach()[rows].float()
     slots = looped.slots_of(drawn, config.object_blur_px, params.seed, OBJECT_NOISE)
     paste_loops.paste(source, rows, image, out, soft, pasted, affine, windows, bounds, slots)
     return out

@@ -20,6 +20,7 @@ from softcp_gpu.functional.windows import bounding_box
 from softcp_gpu.loops import jit_images, jit_lesion, jit_soft, jit_values
 from softcp_gpu.loops.threads import in_threads
 from softcp_gpu.sampling import draw_image
+from softcp_gpu.types import map_params
 
 SHAPES = pytest.mark.parametrize("shape", [(96, 80), (24, 40, 32)], ids=["2-D", "3-D"])
 ALL = {"background_transform": {}, "image_transform": {}}
@@ -205,6 +206,20 @@ def test_where_a_gradient_is_asked_for_torch_works(used):
     out.sum().backward()
     assert set(used) <= {"crop_labels", "warp_labels"}  # labels have no gradient
     assert image.grad is not None
+
+
+def test_without_gradients_what_could_have_them_is_computed_by_loops(used):
+    image, mask, region = phantoms.batch(4, (48, 48))
+    aug = SoftCP(p=1.0, **ALL)
+    params = aug.draw(torch.arange(4), (48, 48))
+    expected = aug.augment(image, mask, region, params=params)
+    wanted = map_params(params, lambda t: t.clone().requires_grad_() if t.is_floating_point() else t)
+    limits = torch.stack([image.amin((2, 3)), image.amax((2, 3))], 2).requires_grad_()
+    before = len(used)
+    with torch.no_grad():
+        found = aug.augment(image.clone().requires_grad_(), mask, region, params=wanted, source_range=limits)
+    assert len(used) == 2 * before
+    assert torch.equal(found.image, expected.image)
 
 
 def test_params_that_are_no_numbers_read_nothing_else():
