@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.utils._pytree import tree_leaves
 
-from softcp_gpu import GraphedSoftCP, LesionBank, LesionCrop, SoftCP, kernels, phantoms
+from softcp_gpu import GraphedSoftCP, LesionBank, LesionCrop, SoftCP, kernels, loops, phantoms
 from softcp_gpu.functional import execution, soft_cp, soft_mask
 
 DEVICE = os.environ.get("SOFTCP_TEST_DEVICE", "cuda")
@@ -19,6 +19,13 @@ pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(DEVICE == "cuda" and not torch.cuda.is_available(), reason="needs CUDA"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def plain_torch():
+    """On the CPU: loops would first be compiled, which takes longer than all that is tested."""
+    with loops.unused():
+        yield
 
 
 def everything(**more):
