@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from softcp_gpu.functional import pipeline
+from softcp_gpu.loops import paste_loops
 
-# Functions, where their caller looks for them.
-STAGES = {
+# Functions, where their caller looks for them. A call goes through those of torch, or through those of loops.
+TORCH = {
     "lesion found and warped": ((pipeline, "transformed_lesion"),),
     "a place found": ((pipeline, "_place"),),
     "the source's image warped, its intensities changed": ((pipeline, "source_tile"),),
@@ -18,6 +19,13 @@ STAGES = {
     "blend": ((pipeline, "soft_paste"), (pipeline, "hard_union")),
     "whole frames written": ((pipeline, "put_window"), (pipeline, "place_window")),
 }
+LOOPS = {
+    "lesion found, by loops": ((paste_loops, "look"), (paste_loops, "find_motions")),
+    "lesion warped and a place found, by loops": ((paste_loops, "find_places"),),
+    "soft mask and label, by loops": ((paste_loops, "soften"),),
+    "the source's image warped, changed and blended, by loops": ((paste_loops, "paste"),),
+}
+STAGES = TORCH | LOOPS
 
 
 class Clocks:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from contextlib import nullcontext
 
 import pytest
 
@@ -12,7 +13,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks import cases, curves, floor, merge, report, runs, schema, stages, tables
-from softcp_gpu import SoftCP, phantoms
+from softcp_gpu import SoftCP, loops, phantoms
 from tests.test_benchmarks import ENTRY, results
 
 
@@ -131,13 +132,15 @@ def test_a_sweep_varies_one_length_alone():
             assert len({point.x(other) for point in points}) == 1, (over, other)
 
 
-def test_clocks_see_every_stage_and_are_taken_away_again():
+@pytest.mark.parametrize(("engine", "seen"), [(loops.unused, stages.TORCH), (nullcontext, stages.LOOPS)])
+def test_clocks_see_every_stage_and_are_taken_away_again(engine, seen):
     image, mask, region = phantoms.batch(2, (48, 48))
-    aug, before = SoftCP(p=1.0), dict(vars(stages.pipeline))
-    with stages.watched() as clocks:
+    aug, modules = SoftCP(p=1.0), (stages.pipeline, stages.paste_loops)
+    before = [dict(vars(module)) for module in modules]
+    with stages.watched() as clocks, engine():
         clocks.call(lambda: aug(image, mask, region))
-    assert all(taken[0] > 0 for taken in clocks.taken.values())
-    assert dict(vars(stages.pipeline)) == before
+    assert {stage for stage, taken in clocks.taken.items() if taken[0] > 0} == set(seen)
+    assert [dict(vars(module)) for module in modules] == before
 
 
 @pytest.mark.parametrize(("why", "status"), [("not measured: too slow", 0), ("wrong or broken: a lesion less", 1)])
