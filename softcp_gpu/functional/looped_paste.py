@@ -10,6 +10,7 @@ from torch import Tensor
 
 from softcp_gpu.functional import execution, looped, looped_soft
 from softcp_gpu.functional.blend import SOFTENED
+from softcp_gpu.functional.geometry import sampling_affine
 from softcp_gpu.functional.inputs import Inputs
 from softcp_gpu.functional.intensity import OBJECT_NOISE
 from softcp_gpu.functional.lesion import labels_of, lesion_of, most_of
@@ -53,7 +54,7 @@ def paste(x: Inputs, params: PasteParams, config: PasteConfig, *, over: bool) ->
     pasted = may == Status.PASTED.value
     mask, soft, taken = _soften(x, found, pasted, params, config)
     offset = found.origin - motions.windows[:, :3] - found.start
-    affine = _sampling_affine(motions.back, offset, labels.shape[2:])
+    affine = _sampling_affine(labels, motions.back, offset)
     image = _blend(x, found, affine, soft, pasted, params, config, over)
 
     status = np.where((may == Status.PASTED.value) & ~pasted, Status.LESION_TOO_SMALL.value, may)
@@ -164,11 +165,8 @@ def _tiles(found: Found, shape: Sequence[int], margin: np.ndarray) -> tuple[np.n
     return np.clip(found.origin - around, 0, frame - lengths), lengths
 
 
-def _sampling_affine(back: np.ndarray, offset: np.ndarray, source: Sequence[int]) -> np.ndarray:
+def _sampling_affine(source: Tensor, back: np.ndarray, offset: np.ndarray) -> np.ndarray:
     """`geometry.sampling_affine` of lesions moved by (B, 3) pixels more, (B, 3, 4) float32."""
-    moved = back.copy()
+    front, moved = 5 - source.ndim, back.copy()
     moved[..., 3] -= (back[..., :3] @ offset[..., None])[..., 0]
-    half = in_three(np.array(source) / 2, 1, 1)
-    moved /= half[:, None]
-    moved[..., 3] += 0.5 / half - 1
-    return moved.astype(np.float32)
+    return in_three(sampling_affine(source, torch.from_numpy(moved[:, front:, front:])).float().numpy(), 2)

@@ -67,20 +67,25 @@ def add_layer(before, slope, start, layers, pixels, at):
 
 
 @compiled
-def warp_labels(sample, labels, out, affine, origin):
-    """`geometry.warp`, nearest, of one sample of (B, depth, height, width), of whatever integers, into a window.
+def warp_window(source, matrix, start, window):
+    """`geometry.warp`, nearest, of (depth, height, width), of whatever integers, into a window.
 
-    Args: affine: (B, 3, 4) float64, from the frame of the window; origin: (B, 3) int64, its first pixel there.
+    Args: matrix: (3, 4) float64, from the frame of the window; start: its first pixel there.
     """
-    source, matrix, start = labels[sample], affine[sample], origin[sample]
     flat, layers, pixels = source.ravel(), source.shape[0], source.shape[1] * source.shape[2]
-    at = np.empty(out.shape[3], uint32)
-    for z in range(out.shape[1]):
-        for y in range(out.shape[2]):
+    at = np.empty(window.shape[2], uint32)
+    for z in range(window.shape[0]):
+        for y in range(window.shape[1]):
             before = (matrix[:, 3] + matrix[:, 0] * float64(start[0] + z)) + matrix[:, 1] * float64(start[1] + y)
             locate(before, matrix[:, 2], start[2], source.shape[1:], at)
             if layers > 1:
                 add_layer(before[0], matrix[0, 2], start[2], layers, pixels, at)
-            row = out[sample, z, y]
+            row = window[z, y]
             for x in range(row.size):
                 row[x] = flat[at[x]] if at[x] != NOWHERE else 0
+
+
+@compiled
+def warp_labels(sample, labels, out, affine, origin):
+    """`warp_window` of one sample of (B, depth, height, width); affine: (B, 3, 4), origin: (B, 3) int64."""
+    warp_window(labels[sample], affine[sample], origin[sample], out[sample])

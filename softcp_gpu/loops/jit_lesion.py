@@ -1,12 +1,12 @@
 """The lesion of a sample found, moved and given a place, pixel by pixel."""
 
 import numpy as np
-from numpy import float64, uint16, uint32
+from numpy import uint16
 
 from softcp_gpu.loops.compiled import compiled
-from softcp_gpu.loops.jit_labels import NOWHERE, add_layer, locate
+from softcp_gpu.loops.jit_labels import warp_window
 
-MADE_OF = (("jit_labels", 0xBE4DE21B),)  # see jit_images.py
+MADE_OF = (("jit_labels", 0x7DABF26E),)  # see jit_images.py
 
 ROUNDING = 1e-12
 PART = 1 << 15
@@ -42,7 +42,7 @@ def count_row(row):
 
 @compiled
 def bound_row(row, z, y, box):
-    """Widens a box, (7,) int64, first and end along z, y, x and the number of pixels, by what is not 0 in a row."""
+    """Widens a box, as `bound`, by what is not 0 in a row."""
     if not any_in(row):
         return
     count = count_row(row)
@@ -60,38 +60,37 @@ def bound_row(row, z, y, box):
 
 
 @compiled
+def bound(labels, box):
+    """The box around what is not 0, (7,) int64 zeros: first and end along z, y, x, and the number of pixels."""
+    for z in range(labels.shape[0]):
+        for y in range(labels.shape[1]):
+            bound_row(labels[z, y], z, y, box)
+
+
+@compiled
 def look(sample, labels, rows, others, region, drawn, boxes):
     """The boxes of a sample's lesion in its source, of what lies in its frame already, and of its region.
 
     Args: labels (N, depth, height, width), of whatever integers; rows (B,): the source of each; others, region:
     (B, ...) likewise; drawn (B,) bool: else nothing is looked at; boxes (B, 3, 7) zeros.
     """
-    if not drawn[sample]:
-        return
-    for z in range(labels.shape[1]):
-        for y in range(labels.shape[2]):
-            bound_row(labels[rows[sample], z, y], z, y, boxes[sample, 0])
-    for z in range(others.shape[1]):
-        for y in range(others.shape[2]):
-            bound_row(others[sample, z, y], z, y, boxes[sample, 1])
-            bound_row(region[sample, z, y], z, y, boxes[sample, 2])
+    if drawn[sample]:
+        bound(labels[rows[sample]], boxes[sample, 0])
+        bound(others[sample], boxes[sample, 1])
+        bound(region[sample], boxes[sample, 2])
 
 
 @compiled
-def move(source, matrix, start, window, box):
-    """`geometry.warp`, nearest, of (depth, height, width) into a window, and the box around what is not 0 in it."""
-    flat, layers, pixels = source.ravel(), source.shape[0], source.shape[1] * source.shape[2]
-    at = np.empty(window.shape[2], uint32)
-    for z in range(window.shape[0]):
-        for y in range(window.shape[1]):
-            before = (matrix[:, 3] + matrix[:, 0] * float64(start[0] + z)) + matrix[:, 1] * float64(start[1] + y)
-            locate(before, matrix[:, 2], start[2], source.shape[1:], at)
-            if layers > 1:
-                add_layer(before[0], matrix[0, 2], start[2], layers, pixels, at)
-            row = window[z, y]
-            for x in range(row.size):
-                row[x] = flat[at[x]] if at[x] != NOWHERE else 0
-            bound_row(row, z, y, box)
+def window_of(canvas, window):
+    """The labels in a window (7,): first pixel in its frame, lengths, and where it begins in the canvas."""
+    depth, height, width = window[3:6]
+    return canvas[window[6] : window[6] + depth * height * width].reshape((depth, height, width))
+
+
+@compiled
+def boxed(labels, box):
+    """What lies in a box, first and end along z, y, x."""
+    return labels[box[0] : box[1], box[2] : box[3], box[4] : box[5]]
 
 
 @compiled
@@ -171,13 +170,12 @@ def place(sample, labels, rows, others, region, drawn, has_region, boxes, canvas
     if not drawn[sample] or boxes[sample, 0, 6] == 0:
         return
     window, out, (bounds, fraction) = windows[sample], found[sample], rule
-    lengths = (window[3], window[4], window[5])
-    whole = canvas[window[6] : window[6] + lengths[0] * lengths[1] * lengths[2]].reshape(lengths)
-    box = out[:7]
-    move(labels[rows[sample]], moves[sample], window, whole, box)
+    whole, box = window_of(canvas, window), out[:7]
+    warp_window(labels[rows[sample]], moves[sample], window, whole)
+    bound(whole, box)
     if box[6] == 0:
         return
-    lesion = whole[box[0] : box[1], box[2] : box[3], box[4] : box[5]]
+    lesion = boxed(whole, box)
     area, origin, counts = box[6], out[7:10], out[10:13]
     inside, taken = region[sample], others[sample]
     if tries.shape[1] == 0:

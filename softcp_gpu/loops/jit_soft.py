@@ -5,9 +5,9 @@ from numpy import float32, uint8
 
 from softcp_gpu.loops.compiled import compiled
 from softcp_gpu.loops.jit_labels import copy_row
-from softcp_gpu.loops.jit_lesion import bound_row
+from softcp_gpu.loops.jit_lesion import bound, boxed, window_of
 
-MADE_OF = (("jit_labels", 0xBE4DE21B), ("jit_lesion", 0x6F9CDA0F))  # see jit_images.py
+MADE_OF = (("jit_labels", 0x7DABF26E), ("jit_lesion", 0x16112ABD))  # see jit_images.py
 
 
 @compiled
@@ -100,9 +100,7 @@ def soften_mask(sample, mask, steps, tables, cross, skips, soft):
     Args: steps, tables, cross, skips: as `soften`; soft (B, ...) float32 zeros.
     """
     lesion, box, tile = mask[sample], np.zeros(7, np.int64), np.empty((3, 2), np.int64)
-    for z in range(lesion.shape[0]):
-        for y in range(lesion.shape[1]):
-            bound_row(lesion[z, y], z, y, box)
+    bound(lesion, box)
     if box[6] == 0:
         return
     k_erode, k_dilate = steps[sample]
@@ -117,18 +115,20 @@ def soften_mask(sample, mask, steps, tables, cross, skips, soft):
 
 
 @compiled
-def put_labels(lesion, place, first, hard):
-    """Where a lesion's labels, placed in a frame, lie in a tile that begins at pixel `first`; both lie in the frame."""
-    hard[:] = 0
-    for z in range(lesion.shape[0]):
-        to_z = place[0] + z - first[0]
-        if 0 <= to_z < hard.shape[0]:
-            for y in range(lesion.shape[1]):
-                to_y = place[1] + y - first[1]
-                if 0 <= to_y < hard.shape[1]:
-                    row, begin = hard[to_z, to_y], place[2] - first[2]
-                    for x in range(max(-begin, 0), min(lesion.shape[2], row.size - begin)):
-                        row[begin + x] = lesion[z, y, x] != 0
+def put(lesion, place, tile):
+    """A lesion's labels, its box placed at a pixel of (depth, height, width); what lies outside is left out."""
+    for z in range(max(-place[0], 0), min(lesion.shape[0], tile.shape[0] - place[0])):
+        for y in range(max(-place[1], 0), min(lesion.shape[1], tile.shape[1] - place[1])):
+            row, begin = tile[place[0] + z, place[1] + y], place[2]
+            for x in range(max(-begin, 0), min(lesion.shape[2], row.size - begin)):
+                row[begin + x] = lesion[z, y, x]
+
+
+@compiled
+def unite(row, labels, weight):
+    """`paste.hard_union` of a row, in place: a label needs pixels."""
+    for x in range(row.size):
+        row[x] = labels[x] if labels[x] != 0 and weight[x] > 0 else row[x]
 
 
 @compiled
@@ -143,28 +143,19 @@ def soften(sample, canvas, windows, found, tiles, steps, tables, cross, skips, p
     copy_row(mask[sample].ravel(), out[sample].ravel())
     if not pasted[sample]:
         return
-    window, (box, place), tile = windows[sample], (found[sample, :6], found[sample, 7:10]), tiles[sample]
-    lengths = (window[3], window[4], window[5])
-    whole = canvas[window[6] : window[6] + lengths[0] * lengths[1] * lengths[2]].reshape(lengths)
-    lesion = whole[box[0] : box[1], box[2] : box[3], box[4] : box[5]]
-    hard, level = np.empty((tile[3], tile[4], tile[5]), uint8), np.empty((tile[3], tile[4], tile[5]), uint8)
-    put_labels(lesion, place, tile, hard)
+    (front, top, left), (depth, height, width) = tiles[sample, :3], tiles[sample, 3:]
+    labels = np.zeros((depth, height, width), canvas.dtype)
+    place = found[sample, 7:10] - tiles[sample, :3]
+    put(boxed(window_of(canvas, windows[sample]), found[sample]), place, labels)
+    hard, level = (labels != 0).view(uint8), np.empty((depth, height, width), uint8)
     k_erode, k_dilate = steps[sample]
     missing = rings(hard, level, k_erode, k_dilate, cross)
     if missing > 0 and skips:
         pasted[sample] = False
         return
     taken[sample] = k_erode - missing
-    (front, top, left), (depth, height, width) = tile[:3], tile[3:]
     inside = soft[sample, front : front + depth, top : top + height, left : left + width]
     look_up(level, tables[sample], k_dilate, inside)
-    for z in range(lesion.shape[0]):
-        to_z = place[0] + z
-        if 0 <= to_z < out.shape[1]:
-            for y in range(lesion.shape[1]):
-                to_y, begin = place[1] + y, place[2]
-                if 0 <= to_y < out.shape[2]:
-                    row, weight = out[sample, to_z, to_y], soft[sample, to_z, to_y]
-                    for x in range(max(-begin, 0), min(lesion.shape[2], row.size - begin)):
-                        if lesion[z, y, x] != 0 and weight[begin + x] > 0:
-                            row[begin + x] = lesion[z, y, x]
+    for z in range(depth):
+        for y in range(height):
+            unite(out[sample, front + z, top + y, left : left + width], labels[z, y], inside[z, y])

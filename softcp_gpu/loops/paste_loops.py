@@ -92,9 +92,9 @@ class Found(NamedTuple):
 
     def lesion(self, sample: int) -> np.ndarray:
         """The labels of one lesion, in its box."""
-        window, (start, extent) = self.windows[sample], (self.start[sample], self.extent[sample])
-        whole = self.canvas[window[6] :][: window[3:6].prod()].reshape(window[3:6])
-        return whole[tuple(slice(first, first + length) for first, length in zip(start, extent, strict=True))]
+        from softcp_gpu.loops import jit_lesion
+
+        return jit_lesion.boxed(jit_lesion.window_of(self.canvas, self.windows[sample]), self.numbers[sample])
 
     def put(self, sample: int, origin: np.ndarray, counts: Sequence[int]) -> None:
         """The place of a lesion, and what it covers there."""

@@ -22,9 +22,7 @@ CONFIG = {"background_transform": {}, "image_transform": {}}
 def data(tmp_path_factory):
     """Images of two sizes."""
     root = tmp_path_factory.mktemp("numba") / "data"
-    trees.pairs(root, 6)
-    for i in range(3):
-        trees.pair(root, f"b{i}", i, shape=(48, 80))
+    trees.pairs_of_two_sizes(root)
     return root
 
 

@@ -25,9 +25,7 @@ CONFIGS = MappingProxyType(
 def data(tmp_path_factory):
     """Images of two sizes, and one that is cut off."""
     root = tmp_path_factory.mktemp("together") / "data"
-    trees.pairs(root, 6)
-    for i in range(3):
-        trees.pair(root, f"b{i}", i, shape=(48, 80))
+    trees.pairs_of_two_sizes(root)
     trees.truncate(root / "images" / "a2.png")
     return root
 

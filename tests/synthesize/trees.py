@@ -64,6 +64,13 @@ def pairs(root, count=5, **how):
         pair(root, f"a{i}", i, **how)
 
 
+def pairs_of_two_sizes(root):
+    """Six, and three that are wider."""
+    pairs(root, 6)
+    for i in range(3):
+        pair(root, f"b{i}", i, shape=(48, 80))
+
+
 def busi(root):
     for i, kind in enumerate(("benign", "benign", "benign", "malignant", "malignant")):
         put(root / kind / f"{kind} ({i}).png", picture(i))
