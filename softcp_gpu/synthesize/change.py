@@ -11,6 +11,7 @@ from torch import Tensor
 
 from softcp_gpu.data.cases import Sample
 from softcp_gpu.data.volume_labels import marked
+from softcp_gpu.functional.execution import is_array
 from softcp_gpu.functional.transforms import crop_and_resize
 from softcp_gpu.functional.windows import bounding_box, take_tile
 from softcp_gpu.types import PasteParams, SoftCPOutput
@@ -32,11 +33,11 @@ class Change(NamedTuple):
 
 
 def changes(out: SoftCPOutput) -> Iterator[Change]:
-    """Those of each sample of a batch; without whole-image transforms no more than a tile leaves the device."""
+    """Those of each sample of a batch; without whole-image transforms no more than a tile leaves an accelerator."""
     params, frame = out.params, tuple(out.soft_mask.shape[2:])
     moved = params.background is not None or params.image is not None
-    start, extent = (x.cpu() for x in bounding_box(out.soft_mask > 0)[:2])
-    tile = frame if moved else _tile(extent, frame)
+    start, extent = (x.cpu() for x in bounding_box(_above_zero(out.soft_mask))[:2])
+    tile = frame if moved or out.image.device.type == "cpu" else _tile(extent, frame)
     corner = torch.minimum(start, torch.tensor(frame) - torch.tensor(tile))
     there = corner.to(out.image.device)
     image, ids, soft = (take_tile(x, there, tile).cpu().numpy() for x in (out.image, out.mask, out.soft_mask))
@@ -47,6 +48,11 @@ def changes(out: SoftCPOutput) -> Iterator[Change]:
         at: Any = (...,) if moved else inner
         pixels, rows = np.moveaxis(image[i, :, *at], 0, -1), params.rows(slice(i, i + 1)) if moved else None
         yield Change(box, soft[i, 0, *inner], pixels, ids[i, 0, *at], rows)
+
+
+def _above_zero(soft: Tensor) -> Tensor:
+    """Where there is any weight."""
+    return torch.from_numpy(soft.numpy() > 0) if is_array(soft) else soft > 0  # torch takes four times as long
 
 
 def _tile(extent: Tensor, frame: tuple[int, ...]) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from torch import Tensor
 
 from softcp_gpu.data import Case, DataError, Layout, Problem, Split, make_split
@@ -179,4 +180,4 @@ def _order(seed: int, number: int, count: int) -> list[int]:
 
 def _keys(seed: int, number: int, count: int) -> Tensor:
     """What an order is sorted by, no two alike; its numbers lie beyond those of samples and tries."""
-    return sample_seeds(sample_seed(seed, (1 << 40) + number), range(count))
+    return sample_seeds(sample_seed(seed, (1 << 40) + number), np.arange(count))

@@ -166,15 +166,21 @@ def lesion_facts(
         `classes`, `pixels`, `mm` (area or volume in mm^n, or None), `center` (share of the frame along each axis).
     """
     pixels = int(np.count_nonzero(part))
-    lines = zip(np.nonzero(part), box, strict=True)
-    # From its own first pixel, so that a larger box gives the same number to the last bit.
-    middle = [float((line - (first := line.min())).mean()) + (side.start + int(first)) + 0.5 for line, side in lines]
+    middle = [_middle(part, axis, pixels, side.start) for axis, side in enumerate(box)]
     return {
         "classes": [1] if ids is None else sorted(ids_in(ids[tuple(box)][part])),
         "pixels": pixels,
         "mm": None if spacing is None else float(f"{pixels * float(np.prod(spacing)):.6g}"),
         "center": [round(x / length, 4) for x, length in zip(middle, frame, strict=True)],
     }
+
+
+def _middle(part: np.ndarray, axis: int, pixels: int, start: int) -> float:
+    """Where along an axis the middle of a mask is whose box begins at `start`."""
+    counts = part.sum(axis=tuple(other for other in range(part.ndim) if other != axis))
+    first = int((counts > 0).argmax())
+    # From its own first pixel, so that a larger box gives the same number to the last bit.
+    return int(counts[first:] @ np.arange(len(counts) - first)) / pixels + (start + first) + 0.5
 
 
 def stamp(path: Path) -> Stamp:

@@ -79,3 +79,11 @@ def test_a_photo_takes_no_more_room_than_pillow_needs(tmp_path):
     write_png(tmp_path / "ours", photo.astype(np.uint8))
     Image.fromarray(photo.astype(np.uint8)).save(tmp_path / "theirs", "PNG", compress_level=1)
     assert (tmp_path / "ours").stat().st_size < 1.1 * (tmp_path / "theirs").stat().st_size
+
+
+def test_a_mask_takes_no_more_room_than_pillow_needs(tmp_path):
+    y, x = np.mgrid[:256, :256]
+    mask = ((x - 120) ** 2 / 3 + (y - 90) ** 2 < 1500 + 400 * np.sin(x / 5)).astype(np.uint8) * 255
+    write_png(tmp_path / "ours", mask)
+    Image.fromarray(mask).save(tmp_path / "theirs", "PNG", compress_level=1)
+    assert (tmp_path / "ours").stat().st_size < (tmp_path / "theirs").stat().st_size
