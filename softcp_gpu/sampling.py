@@ -8,7 +8,7 @@ of the others.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from itertools import islice
 
 import numpy as np
 import torch
@@ -16,22 +16,21 @@ from torch import Tensor
 
 from softcp_gpu import checks
 from softcp_gpu.functional import fused_draws
-from softcp_gpu.functional.counter_rng import Numbers, hash64, hash64_of, uniform, uniforms
-from softcp_gpu.functional.execution import constants
-from softcp_gpu.functional.morphology import library
-from softcp_gpu.functional.ranges import (
-    CANDIDATES,
-    INTENSITY_OPS,
-    RIGID_OPS,
-    SLOTS,
-    ImageRanges,
-    ObjectRanges,
-    PasteRanges,
-    Range,
-    Stream,
+from softcp_gpu.functional.counter_rng import hash64, hash64_of, uniform, uniforms
+from softcp_gpu.functional.drawn import (
+    Streams,
+    as_float32,
+    between,
+    image_params,
+    image_streams,
+    object_params,
+    object_streams,
+    whole,
 )
+from softcp_gpu.functional.execution import is_array
+from softcp_gpu.functional.ranges import CANDIDATES, ImageRanges, ObjectRanges, PasteRanges, Stream
 from softcp_gpu.functional.table import auto_k_dilate
-from softcp_gpu.types import ImageParams, IntensityParams, ObjectParams, PasteParams, RigidParams
+from softcp_gpu.types import ImageParams, ObjectParams, PasteParams
 
 
 class SeedStream:
@@ -99,15 +98,23 @@ def draw_paste(seed: Tensor, ranges: PasteRanges, shape: tuple[int, ...], *, own
     if fused_draws.draws(seed):
         return fused_draws.draw_paste(seed, ranges, shape, own_source=own_source)
     axes, batch = len(shape), seed.shape[0]
-    apply, soft, place, carve_u = uniforms(
-        seed, (Stream.APPLY, 1), (Stream.SOFTNESS, 3), (Stream.PLACE, CANDIDATES * axes + 1), (Stream.CARVE, 1)
-    )
-    alpha = _float32(_between(soft[:, 0], ranges.alpha))
-    k_dilate = auto_k_dilate(torch.as_tensor(alpha)) if ranges.k_dilate is None else _whole(soft[:, 1], ranges.k_dilate)
+    wanted: Streams = [
+        (Stream.APPLY, 1),
+        (Stream.SOFTNESS, 3),
+        (Stream.PLACE, CANDIDATES * axes + 1),
+        (Stream.CARVE, 1),
+    ]
+    wanted += object_streams(axes) if ranges.object else []
+    for transform, stream in ((ranges.background, Stream.BACKGROUND), (ranges.image, Stream.IMAGE)):
+        wanted += image_streams(axes, stream) if transform else []
+    rest = iter(uniforms(seed, *wanted))  # at once, as a call costs more than its numbers
+    apply, soft, place, carve_u = islice(rest, 4)
+    alpha = as_float32(between(soft[:, 0], ranges.alpha))
+    k_dilate = auto_k_dilate(torch.as_tensor(alpha)) if ranges.k_dilate is None else whole(soft[:, 1], ranges.k_dilate)
     drawn = {
         "apply": apply[:, 0] < ranges.p,
         "alpha": alpha,
-        "k_erode": _whole(soft[:, 2], ranges.k_erode),
+        "k_erode": whole(soft[:, 2], ranges.k_erode),
         "k_dilate": k_dilate,
         "candidate_u": place[:, 1:].reshape(batch, CANDIDATES, axes),
         "rank_u": place[:, 0],
@@ -117,9 +124,9 @@ def draw_paste(seed: Tensor, ranges: PasteRanges, shape: tuple[int, ...], *, own
         seed=seed,
         source_index=torch.arange(batch, device=seed.device) if own_source else _cycle(seed),
         **{name: torch.as_tensor(values) for name, values in drawn.items()},
-        object=None if ranges.object is None else draw_object(seed, ranges.object, shape),
-        background=None if ranges.background is None else draw_image(seed, ranges.background, axes, Stream.BACKGROUND),
-        image=None if ranges.image is None else draw_image(seed, ranges.image, axes, Stream.IMAGE),
+        object=None if ranges.object is None else object_params(rest, ranges.object, shape),
+        background=None if ranges.background is None else image_params(rest, ranges.background, axes),
+        image=None if ranges.image is None else image_params(rest, ranges.image, axes),
     )
 
 
@@ -144,98 +151,27 @@ def draw_rows(seed: Tensor, rows: Tensor, size: Tensor) -> Tensor:
         [7, 7]
     """
     u = uniform(seed, Stream.BANK, 2)
-    group = _whole(u[:, 0], (0, len(size) - 1))
+    group = whole(u[:, 0], (0, len(size) - 1))
     member = (u[:, 1] * size[group]).floor().to(torch.int64)
     return rows[(size.cumsum(0) - size)[group] + member]
 
 
 def draw_object(seed: Tensor, ranges: ObjectRanges, shape: tuple[int, ...]) -> ObjectParams:
     """Two rigid and two intensity operations of each sample, drawn with replacement, in random order."""
-    batch, axes = seed.shape[0], len(shape)
-    turns = 1 if axes == 2 else 3
-    rigid_u, u, op_u, value = uniforms(
-        seed,
-        (Stream.RIGID_OP, SLOTS),
-        (Stream.RIGID, SLOTS * (2 + axes)),
-        (Stream.INTENSITY_OP, SLOTS),
-        (Stream.INTENSITY, SLOTS),  # at most one operation of a slot is on, so one number serves all
-    )
-    rigid, op, u = _choose(rigid_u, ranges.rigid), _choose(op_u, ranges.intensity), u.reshape(batch, SLOTS, 2 + axes)
-    lib = library(u)
-    axis, turn = (np.arange(count) if lib is np else torch.arange(count, device=seed.device) for count in (axes, turns))
-    flipped = rigid["flip"][..., None] & (_whole(u[..., 0], (0, axes - 1))[..., None] == axis)
-    turned = rigid["rotation"][..., None] & (_whole(u[..., 0], (0, turns - 1))[..., None] == turn)
-    shift = _between(u[..., 2:], ranges.shift) * (np.array(shape) if lib is np else constants(shape, seed))
-    drawn = (
-        lib.where(flipped, -1.0, 1.0),
-        lib.where(turned, _between(u[..., 1], ranges.rotation_deg)[..., None], 0.0),
-        lib.where(rigid["scaling"], _log_between(u[..., 1], ranges.scale), 1.0),
-        lib.where(rigid["panning"][..., None], shift, 0.0),
-    )
-    return ObjectParams(RigidParams(*map(_tensor, drawn)), _intensity(value, value, value, ranges, op))
+    return object_params(iter(uniforms(seed, *object_streams(len(shape)))), ranges, shape)
 
 
 def draw_image(seed: Tensor, ranges: ImageRanges, axes: int, stream: int = Stream.IMAGE) -> ImageParams:
     """Crop and intensities of each whole image."""
-    drawn, value, box = uniforms(seed, (stream, 4), (stream + 1, 3), (stream + 2, 2 * axes))
-    p = {"crop": ranges.p_crop, "gamma": ranges.p_gamma, "noise": ranges.p_noise, "blur": ranges.p_blur}
-    on = {name: drawn[:, i : i + 1] < p[name] for i, name in enumerate(p)}
-    intensity = _intensity(value[:, 0:1], value[:, 1:2], value[:, 2:3], ranges, on)
-    size = library(box).where(on["crop"], _between(box[:, :axes], ranges.crop), 1.0)
-    return ImageParams(_tensor(size), _tensor(box[:, axes:]), intensity)
-
-
-def _intensity(
-    gamma_u: Numbers, noise_u: Numbers, blur_u: Numbers, ranges: ObjectRanges | ImageRanges, on: dict[str, Numbers]
-) -> IntensityParams:
-    """Values where an operation is on, neutral ones elsewhere; (B, S) each."""
-    where = library(gamma_u).where
-    drawn = (
-        where(on["gamma"], _log_between(gamma_u, ranges.gamma), 1.0),
-        where(on["noise"], _between(noise_u, ranges.noise_sigma), 0.0),
-        where(on["blur"], _between(blur_u, ranges.blur_sigma_px), 0.0),
-    )
-    return IntensityParams(*map(_tensor, drawn))
+    return image_params(iter(uniforms(seed, *image_streams(axes, stream))), ranges, axes)
 
 
 def _cycle(seed: Tensor) -> Tensor:
     """A random cyclic order of the batch: each sample is the source of exactly one other, and never of itself."""
+    if is_array(seed):
+        place = hash64(seed.numpy(), np.array([int(Stream.SOURCE)])).argsort()
+        cycle = np.empty_like(place)
+        cycle[place] = np.roll(place, -1)
+        return torch.from_numpy(cycle)
     order = hash64(seed, torch.full_like(seed, Stream.SOURCE)).argsort()
     return torch.empty_like(order).index_copy(0, order, order.roll(-1))
-
-
-# What follows works on tensors and on arrays: on a CPU NumPy takes a fifth of torch's time to begin an operation.
-
-
-def _choose(u: Numbers, names: tuple[str, ...]) -> dict[str, Numbers]:
-    """Which of the names each number draws, as one bool tensor or array per operation there is."""
-    drawn = _whole(u, (0, len(names) - 1))
-    hit: dict[str, Numbers] = {}
-    for i, name in enumerate(names):
-        hit[name] = hit[name] | (drawn == i) if name in hit else drawn == i
-    never = drawn < 0
-    return {name: hit.get(name, never) for name in RIGID_OPS + INTENSITY_OPS}
-
-
-def _between(u: Numbers, bounds: Range) -> Numbers:
-    return bounds[0] + u * (bounds[1] - bounds[0])
-
-
-def _log_between(u: Numbers, bounds: Range) -> Numbers:
-    """Uniform in the logarithm: twice as large is as likely as half as large."""
-    return bounds[0] * (bounds[1] / bounds[0]) ** u
-
-
-def _whole(u: Any, bounds: tuple[int, int]) -> Any:
-    """Uniform over the whole numbers from the first to the last, both included."""
-    below = library(u).floor(bounds[0] + u * (bounds[1] + 1 - bounds[0]))
-    return below.to(torch.int64) if isinstance(below, Tensor) else below.astype(np.int64)
-
-
-def _float32(values: Any) -> Any:
-    return values.float() if isinstance(values, Tensor) else values.astype(np.float32)
-
-
-def _tensor(values: Any) -> Tensor:
-    """As a float32 tensor."""
-    return torch.as_tensor(_float32(values))

@@ -7,6 +7,7 @@ multiply-xorshift for noise fields, where speed counts.
 from __future__ import annotations
 
 import math
+from itertools import accumulate
 from typing import Any, TypeVar
 
 import numpy as np
@@ -82,8 +83,9 @@ def uniforms(seed: Tensor, *streams: tuple[int, int]) -> tuple[Any, ...]:
     spans = [(stream << 32, (stream << 32) + count) for stream, count in streams]
     counts = [count for _, count in streams]
     if execution.is_array(seed):
-        values = _uniform_of(seed.numpy(), np.concatenate([np.arange(*span) for span in spans])).astype(np.float64)
-        return tuple(np.split(values * 2.0**-53, np.cumsum(counts)[:-1], axis=1))
+        counters = np.concatenate([np.arange(*span) for span in spans])
+        values = _uniform_of(seed.numpy(), counters).astype(np.float64) * 2.0**-53
+        return tuple(values[:, end - count : end] for count, end in zip(counts, accumulate(counts), strict=True))
     counter = torch.cat([torch.arange(*span, device=seed.device) for span in spans])
     return (_uniform_of(seed, counter).to(torch.float64) * 2.0**-53).split(counts, dim=1)
 

@@ -10,10 +10,9 @@ from torch import Tensor
 
 from softcp_gpu import loops
 from softcp_gpu.functional import execution
-from softcp_gpu.functional.counter_rng import field_keys
 from softcp_gpu.functional.geometry import inverse, sampling_affine
 from softcp_gpu.loops import image_loops
-from softcp_gpu.loops.image_loops import Slots
+from softcp_gpu.loops.image_loops import Crops, Slots, numbers_of
 from softcp_gpu.types import ImageParams, IntensityParams
 
 
@@ -30,12 +29,8 @@ def all_finite(image: Tensor) -> bool:
 
 def slots_of(params: IntensityParams, radius: int, seed: Tensor, stream: int) -> Slots:
     """The draws as loops read them."""
-    values = np.stack([draw.detach() for draw in params], 2, dtype=np.float32)  # gamma, noise and blur
-    reach = np.arange(-radius, radius + 1) / values[..., 2:].clip(1e-3).astype(np.float64)
-    weight = np.exp(-0.5 * reach**2)  # as `gaussian_kernel`, but torch would wake its threads for it
-    kernels = (weight / weight.sum(2, keepdims=True)).astype(np.float32)
-    keys = field_keys(seed[:, None], stream + torch.arange(values.shape[1]))
-    return Slots(values, kernels, keys.numpy().view("uint32"))
+    gamma, noise, blur = (numbers_of(draw, np.float32) for draw in params)
+    return Slots(gamma, noise, blur, radius, numbers_of(seed, np.int64), stream)
 
 
 def transform_image(image: Tensor, params: ImageParams, slots: Slots | None, *, over: bool) -> Tensor:
@@ -50,40 +45,28 @@ def transform_image(image: Tensor, params: ImageParams, slots: Slots | None, *, 
     x = image.contiguous().to(torch.float32)
     out = x if over or x is not image else execution.empty(x.shape, x.dtype, x.device)
     if slots is None:
-        values, kernels = (np.empty((len(x), 0, length), np.float32) for length in (3, 1))
-        slots = Slots(values, kernels, np.empty((len(x), 0, 2), np.uint32))
-    places = []
-    for place, length in zip(_crop_lines(params, x.shape[2:]), x.shape[2:], strict=True):
-        place = place.clip(0, length - 1)
-        first = np.floor(place).clip(0, max(length - 2, 0))
-        places.append((first.astype(np.int32), (place - first).astype(np.float32)))
-    image_loops.transform_images(x, out, crops_of(params), places, slots)
+        none = np.empty((len(x), 0), np.float32)
+        slots = Slots(none, none, none, 0, np.zeros(len(x), np.int64), 0)
+    image_loops.transform_images(x, out, _crops_of(params), slots)
     return out.to(image.dtype)
 
 
-def crops_of(params: ImageParams) -> np.ndarray:
-    """Whether a crop was drawn, (B,) bool."""
-    return (params.crop_size.detach().numpy() != 1).any(1)
+def crops(params: ImageParams) -> bool:
+    """Whether any crop was drawn."""
+    return bool((params.crop_size.detach().numpy() != 1).any())
 
 
 def crop_labels(labels: Tensor, params: ImageParams) -> Tensor:
     """`transforms.crop_and_resize` of labels."""
     x = labels.contiguous()
     out = execution.empty(x.shape, x.dtype, x.device)
-    places = []
-    for line, length in zip(_crop_lines(params, x.shape[2:]), x.shape[2:], strict=True):
-        place = np.rint(line).astype(np.int32)
-        places.append(np.where((place >= 0) & (place < length), place, -1))
-    image_loops.crop_labels(x, out, crops_of(params), places)
+    image_loops.crop_labels(x, out, _crops_of(params))
     return out
 
 
-def _crop_lines(params: ImageParams, shape: Sequence[int]) -> list[np.ndarray]:
-    """`geometry.crop_lines` in pixels: where each line along each axis comes from, (B, length) float64."""
-    crop = np.stack([params.crop_size.detach(), params.crop_start.detach()], dtype=np.float64)
-    sizes, starts = np.nan_to_num(crop)
-    first = starts * (1 - sizes) * shape + 0.5 * sizes - 0.5
-    return [first[:, a, None] + sizes[:, a, None] * np.arange(length) for a, length in enumerate(shape)]
+def _crops_of(params: ImageParams) -> Crops:
+    """The draws as loops read them."""
+    return Crops(numbers_of(params.crop_size, np.float32), numbers_of(params.crop_start, np.float32))
 
 
 def warp_and_transform(

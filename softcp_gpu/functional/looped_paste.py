@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from softcp_gpu.functional import execution, looped, looped_soft
 from softcp_gpu.functional.blend import SOFTENED
-from softcp_gpu.functional.geometry import sampling_affine
 from softcp_gpu.functional.inputs import Inputs
 from softcp_gpu.functional.intensity import OBJECT_NOISE
 from softcp_gpu.functional.lesion import labels_of, lesion_of, most_of
@@ -53,10 +50,9 @@ def paste(x: Inputs, params: PasteParams, config: PasteConfig, *, over: bool) ->
     may = _status(params.apply.numpy(), boxes[:, 0, 6] > 0, found.area > 0, found.legal & motions.whole)
     pasted = may == Status.PASTED.value
     mask, soft, taken = _soften(x, found, pasted, params, config)
-    offset = found.origin - motions.windows[:, :3] - found.start
-    affine = _sampling_affine(labels, motions.back, offset)
-    image = _blend(x, found, affine, soft, pasted, params, config, over)
+    image = _blend(x, found, motions, soft, pasted, params, config, over)
 
+    offset = found.origin - motions.windows[:, :3] - found.start
     status = np.where((may == Status.PASTED.value) & ~pasted, Status.LESION_TOO_SMALL.value, may)
     record = (offset[:, 5 - x.image.ndim :], found.area, *found.counts.T, taken)
     shown = (torch.from_numpy(field * pasted.reshape(-1, *(1,) * (field.ndim - 1))) for field in record)
@@ -69,19 +65,17 @@ def _soften(
     """Label and soft mask of the results, and the steps of erosion taken; leaves `pasted` with what is pasted."""
     mask = execution.empty(x.mask.shape, x.mask.dtype, x.mask.device)
     soft = torch.from_numpy(np.zeros(x.mask.shape, np.float32))  # no thread of torch is woken for it
-    steps = np.stack([params.k_erode, params.k_dilate], 1)
     profile = "geometric" if config.blend == "softcp-geometric" else "softcp"
-    tables = looped_soft.tables(params.alpha, params.k_dilate, config.dilate_max, profile)
-    tiles = np.concatenate(_tiles(found, x.image.shape[2:], 1 + steps[:, 1]), 1)
-    given = (found, tiles, steps, tables, pasted, x.mask.contiguous(), mask, soft)
-    taken = paste_loops.soften(*given, cross=config.footprint == "cross", skips=config.on_small == "skip")
+    drawn = (params.alpha, params.k_erode, params.k_dilate)
+    softness = looped_soft.softness_of(*drawn, profile, config.footprint, config.on_small)
+    taken = paste_loops.soften(found, softness, pasted, x.mask.contiguous(), mask, soft)
     return mask, soft, taken
 
 
 def _blend(
     x: Inputs,
     found: Found,
-    affine: np.ndarray,
+    motions: Motions,
     soft: Tensor,
     pasted: np.ndarray,
     params: PasteParams,
@@ -93,14 +87,10 @@ def _blend(
     drawn, rows, limits = params.object.intensity, params.source_index, x.physical.source_range
     source, image = x.source_image.contiguous(), x.image.contiguous()
     out = image if over else execution.empty(image.shape, image.dtype, image.device)
-    blurs = (drawn.blur_sigma_px.detach().numpy() > 0).any(1)
-    margin = 1 + params.k_dilate.numpy() + 2 * blurs * config.object_blur_px
-    first, lengths = _tiles(found, image.shape[2:], margin)
-    frame = np.broadcast_to(in_three(np.array(image.shape[2:]), 1, 1), first.shape)
-    windows = np.concatenate([first, frame, np.zeros_like(first), lengths], 1)
+    reach = 1 + params.k_dilate.numpy()
     bounds = torch.full((*image.shape[:2], 2), torch.nan) if limits is None else limits.detach()[rows].float()
     slots = looped.slots_of(drawn, config.object_blur_px, params.seed, OBJECT_NOISE)
-    paste_loops.paste(source, rows, image, out, soft, pasted, affine, windows, bounds, slots)
+    paste_loops.paste(source, rows, image, out, soft, pasted, found, motions, reach, bounds, slots)
     return out
 
 
@@ -150,23 +140,8 @@ def _look_everywhere(
 
 def _status(apply: np.ndarray, filled: np.ndarray, remains: np.ndarray, legal: np.ndarray) -> np.ndarray:
     """The first reason that keeps a sample from being pasted, as `pipeline._status`, (B,) int64."""
-    reasons = [(~apply, Status.NOT_DRAWN), (~filled, Status.EMPTY_SOURCE), (~remains, Status.LESION_TOO_SMALL)]
-    conditions = [condition for condition, _ in reasons]
-    values = [np.int64(status.value) for _, status in reasons]
-    otherwise = np.where(legal, Status.PASTED.value, Status.NO_LEGAL_PLACE.value)
-    return np.select(conditions, values, otherwise)
-
-
-def _tiles(found: Found, shape: Sequence[int], margin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`windows.surrounding_window` of each lesion by itself, with margins (B,): first pixel and lengths, (B, 3)."""
-    around = in_three(np.repeat(margin[:, None], len(shape), 1), 1)
-    frame = in_three(np.array(shape), 1, 1)
-    lengths = np.clip(found.extent + 2 * around, 1, frame)
-    return np.clip(found.origin - around, 0, frame - lengths), lengths
-
-
-def _sampling_affine(source: Tensor, back: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    """`geometry.sampling_affine` of lesions moved by (B, 3) pixels more, (B, 3, 4) float32."""
-    front, moved = 5 - source.ndim, back.copy()
-    moved[..., 3] -= (back[..., :3] @ offset[..., None])[..., 0]
-    return in_three(sampling_affine(source, torch.from_numpy(moved[:, front:, front:])).float().numpy(), 2)
+    found = np.where(legal, Status.PASTED.value, Status.NO_LEGAL_PLACE.value)
+    reasons = ((remains, Status.LESION_TOO_SMALL), (filled, Status.EMPTY_SOURCE), (apply, Status.NOT_DRAWN))
+    for holds, status in reasons:  # the first one last, so that it counts
+        found = np.where(holds, found, status.value)
+    return found

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from softcp_gpu.functional import looped
-from softcp_gpu.functional.table import soft_mask_table
 from softcp_gpu.loops import paste_loops
+from softcp_gpu.loops.image_loops import numbers_of
+from softcp_gpu.loops.paste_loops import Softness
 
 if TYPE_CHECKING:
     from softcp_gpu.functional.soft_mask import Steps
@@ -27,13 +28,15 @@ def softens(mask: Tensor, steps: Steps, footprint: str | Tensor) -> bool:
 def soft_masks(mask: Tensor, steps: Steps, footprint: str, profile: str, on_small: str) -> Tensor:
     """`soft_mask.soft_mask` of checked masks (B, 1, *spatial) bool, where `softens` says so."""
     soft = torch.from_numpy(np.zeros(mask.shape, np.float32))
-    numbers = np.stack([steps.k_erode, steps.k_dilate], 1)
-    weights = tables(steps.alpha, steps.k_dilate, steps.k_max, profile)
-    how = {"cross": footprint == "cross", "skips": on_small == "skip"}
-    paste_loops.soften_masks(mask.contiguous(), numbers, weights, soft, **how)
+    softness = softness_of(steps.alpha, steps.k_erode, steps.k_dilate, profile, footprint, on_small)
+    paste_loops.soften_masks(mask.contiguous(), softness, soft)
     return soft
 
 
-def tables(alpha: Tensor, k_dilate: Tensor, k_max: int, profile: str) -> np.ndarray:
-    """S at d steps from the core, for each sample, as loops read it: (B, k_max + 2) float32."""
-    return soft_mask_table(alpha.detach(), k_dilate, k_max, profile).float().numpy()
+def softness_of(
+    alpha: Tensor, k_erode: Tensor, k_dilate: Tensor, profile: str, footprint: str, on_small: str
+) -> Softness:
+    """The draws, (B,) each, and the settings, as loops read them."""
+    erodes, dilates = (numbers_of(x, np.int64) for x in (k_erode, k_dilate))
+    how = (profile == "geometric", footprint == "cross", on_small == "skip")
+    return Softness(numbers_of(alpha, np.float32), erodes, dilates, *how)

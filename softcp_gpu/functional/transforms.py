@@ -85,7 +85,7 @@ def crop_and_resize(
         return fused_image.crop_and_resize(x, params, mode)
 
     if looped.works(x, params.crop_size, params.crop_start) and (mode == "linear") == x.is_floating_point():
-        if not looped.crops_of(params).any():
+        if not looped.crops(params):
             return x
         if mode == "nearest":
             return looped.crop_labels(x, params)
@@ -136,7 +136,7 @@ def transform_image(
         return fused_image.transform_image(image.to(work_dtype(image)), params, radius, seed, stream).to(image.dtype)
 
     if looped.works(image, params.crop_size, params.crop_start, *params.intensity):
-        if not looped.crops_of(params).any() and not bool(is_active(params.intensity).any()):
+        if not looped.crops(params) and not bool(is_active(params.intensity).any()):
             return image
         slots = looped.slots_of(params.intensity, radius, seed, stream)
         return looped.transform_image(image, params, slots, over=over)

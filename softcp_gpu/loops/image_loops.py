@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,9 +14,19 @@ from softcp_gpu.loops.threads import in_threads
 class Slots(NamedTuple):
     """The intensity operations of each sample, slot after slot."""
 
-    values: np.ndarray  # (B, S, 3) float32: gamma, sigma of the noise, whether it blurs
-    kernels: np.ndarray  # (B, S, taps) float32
-    keys: np.ndarray  # (B, S, 2) uint32: of the noise
+    gamma: np.ndarray  # (B, S) float32
+    noise: np.ndarray  # likewise: sigma, as a fraction of the range
+    blur: np.ndarray  # likewise: sigma in pixels; 0: it does not
+    radius: int  # of the blur's kernel, pixels
+    seeds: np.ndarray  # (B,) int64
+    stream: int  # of the noise of the first slot
+
+
+class Crops(NamedTuple):
+    """Of whole images, as a fraction of the frame."""
+
+    size: np.ndarray  # (B, n) float32; 1 is none
+    start: np.ndarray  # (B, n) float32: where it lies in the room that it has
 
 
 def all_finite(image: Tensor) -> bool:
@@ -30,24 +39,18 @@ def all_finite(image: Tensor) -> bool:
     return bool(finite.all())
 
 
-def transform_images(
-    image: Tensor, out: Tensor, crops: np.ndarray, lines: Sequence[tuple[np.ndarray, np.ndarray]], slots: Slots
-) -> None:
+def transform_images(image: Tensor, out: Tensor, crops: Crops, slots: Slots) -> None:
     """`transforms.transform_image`.
 
     Args:
         image: (B, C, *spatial) float32, contiguous.
         out: likewise; it may be `image`.
-        crops: (B,) bool: whether it is cropped.
-        lines: of each axis, the first line (B, length) int32 and the weight of the next one, float32.
-        slots: the draws.
+        crops, slots: the draws.
     """
     from softcp_gpu.loops import jit_images
 
-    first, weight = (_lines(each) for each in zip(*lines, strict=True))
-    arrays = volumes_of(image), volumes_of(out), crops, first, weight
-    planes, pixels = image.shape[0] * image.shape[1], image[0, 0].numel()
-    in_threads(jit_images.transform_images, planes, pixels, *arrays, *slots)
+    arrays = volumes_of(image), volumes_of(out), *crops, tuple(slots)
+    in_threads(jit_images.transform_images, *units_of(out), *arrays)
 
 
 def transform_tiles(
@@ -76,22 +79,22 @@ def transform_tiles(
         in_three(affine.numpy(), 2),
         boxes.reshape(-1, 12),
         bounds.numpy(),
+        tuple(slots),
     )
-    in_threads(jit_images.transform_tiles, *units_of(out), *arrays, *slots)
+    in_threads(jit_images.transform_tiles, *units_of(out), *arrays)
 
 
-def crop_labels(labels: Tensor, out: Tensor, crops: np.ndarray, places: Sequence[np.ndarray]) -> None:
+def crop_labels(labels: Tensor, out: Tensor, crops: Crops) -> None:
     """`lines.sample_nearest` of the samples that are cropped; the others are copied.
 
     Args:
         labels: (B, 1, *spatial) integer or bool, contiguous.
         out: likewise.
-        crops: (B,) bool.
-        places: of each axis, the pixel of each line of the result (B, length) int32; -1 for 0.
+        crops: the draws.
     """
     from softcp_gpu.loops import jit_labels
 
-    arrays = labels_of(labels), labels_of(out), crops, _lines(places)
+    arrays = labels_of(labels), labels_of(out), *crops
     in_threads(jit_labels.crop_labels, len(labels), out[0].numel() // 16, *arrays)  # copied, for the most part
 
 
@@ -120,6 +123,11 @@ def units_of(out: Tensor) -> tuple[int, int, int]:
     return batch * channels // each, each * out[0, 0].numel(), each
 
 
+def numbers_of(x: Tensor, dtype: Any) -> np.ndarray:
+    """Draws as loops read them; of other layouts they would be compiled again."""
+    return np.ascontiguousarray(x.detach().numpy(), dtype)
+
+
 def labels_of(x: Tensor) -> np.ndarray:
     """(B, 1, *spatial) as (B, depth, height, width) of integers without a sign: loops are compiled for each size."""
     return volumes_of(x)[:, 0].view(f"u{x.itemsize}")
@@ -137,12 +145,6 @@ def in_three(values: np.ndarray, axes: int, front: int = 0) -> np.ndarray:
     inside = out[..., missing:] if axes == 1 else out[..., missing:, missing:]
     inside[:] = values
     return out
-
-
-def _lines(axes: Sequence[np.ndarray]) -> np.ndarray:
-    """One line of numbers for each axis, (B, length), as (B, depth + height + width)."""
-    none = [np.zeros_like(axes[0][:, :1])] * (3 - len(axes))
-    return np.concatenate([*none, *axes], 1)
 
 
 def volumes_of(x: Tensor) -> np.ndarray:

@@ -4,11 +4,20 @@ import numpy as np
 from numpy import float32, int32, uint32
 
 from softcp_gpu.loops.compiled import compiled
+from softcp_gpu.loops.jit_draws import crops, linear_lines
+from softcp_gpu.loops.jit_motion import sampling_affine, surround
 from softcp_gpu.loops.jit_values import bounds_of, change, copy, ranged
 
 # CRC-32 of the files that are compiled into what is below. Numba keeps that until this file changes, and looks at no
 # other: so this file has to change with them, and a test sees to it.
-MADE_OF = (("jit_values", 0x5426BB41),)
+MADE_OF = (("jit_draws", 0x2D3EC2F7), ("jit_motion", 0x8B3A034E), ("jit_values", 0xEE088D9F))
+
+
+@compiled
+def draws_of(slots, b):
+    """Those of a sample."""
+    gamma, noise, blur, radius, seeds, stream = slots
+    return gamma[b], noise[b], blur[b], radius, seeds[b], stream
 
 
 @compiled
@@ -41,22 +50,26 @@ def crop(block, out, first, weight, line):
 
 
 @compiled
-def transform_images(plane, image, out, crops, first, weight, values, kernels, keys):
-    """`transforms.transform_image` of (B, C, depth, height, width) float32, of one plane: a channel of a sample.
+def transform_images(unit, each, image, out, size, start, slots):
+    """`transforms.transform_image` of (B, C, depth, height, width) float32.
 
-    Args: out: may be `image`; crops: (B,) bool; first, weight: (B, depth + height + width), as `crop`; values, kernels,
-    keys: (B, ...), as `change`.
+    Args: unit: `each` channels of a sample; out: may be `image`; size, start: (B, n), of the crops; slots: the fields
+    of `image_loops.Slots`.
     """
-    depth, height, width = image.shape[2:]
-    b, c = plane // image.shape[1], plane % image.shape[1]
-    source, block, spare = image[b, c], out[b, c], np.empty((depth, height, width), float32)
-    line = np.empty(2 * width + kernels.shape[2], float32)
-    if crops[b]:
-        crop(source, spare, first[b], weight[b], line)
-        source = spare
-    bounds = bounds_of(source) if ranged(values[b]) else (float32(0), float32(0))
-    window = np.array([0, 0, 0, c, image.shape[1], depth, height, width])
-    change(source, block, spare, line, bounds, window, values[b], kernels[b], keys[b])
+    channels, (depth, height, width) = image.shape[1], image.shape[2:]
+    b, draws, crosses = unit * each // channels, draws_of(slots, unit * each // channels), depth + height + width
+    spare, line = np.empty((depth, height, width), float32), np.empty(2 * (width + draws[3]) + 1, float32)
+    first, weight = np.empty(crosses, int32), np.empty(crosses, float32)
+    if crops(size[b]):
+        linear_lines(size[b], start[b], image.shape[2:], first, weight)
+    for c in range(unit * each % channels, unit * each % channels + each):
+        source, block = image[b, c], out[b, c]
+        if crops(size[b]):
+            crop(source, spare, first, weight, line)
+            source = spare
+        bounds = bounds_of(source) if ranged(draws) else (float32(0), float32(0))
+        window = np.array([0, 0, 0, c, channels, depth, height, width])
+        change(source, block, spare, line, bounds, window, draws)
 
 
 @compiled
@@ -109,38 +122,41 @@ def warp(images, out, affine, start):
 
 
 @compiled
-def tiles_of(images, affine, window, bounds, first, channels, values, kernels, keys):
-    """A window of some channels that are moved, their intensities transformed; see `transform_tiles`.
+def tiles_of(images, affine, begin, lengths, frame, bounds, first, channels, draws):
+    """A part of a frame, some channels that are moved and whose intensities are transformed; see `transform_tiles`.
 
-    Args: images (c, depth, height, width); first: the number of its first channel, of all `channels`; bounds (c, 2).
+    Args: images (c, depth, height, width); begin, lengths, frame: (3,) each; first: the number of its first channel, of
+    all `channels`; bounds (c, 2).
     """
-    depth, height, width = window[9:]
+    depth, height, width = lengths
     tiles = np.empty((len(images), depth, height, width), float32)
-    warp(images, tiles, affine, window)
-    spare, line = np.empty((depth, height, width), float32), np.empty(width + kernels.shape[1], float32)
+    warp(images, tiles, affine, begin)
+    spare, line = np.empty((depth, height, width), float32), np.empty(width + 2 * draws[3] + 1, float32)
     for c in range(len(images)):
-        frame = np.array([window[0], window[1], window[2], first + c, channels, window[3], window[4], window[5]])
+        window = np.array([begin[0], begin[1], begin[2], first + c, channels, frame[0], frame[1], frame[2]])
         low, high = bounds[c]
-        if np.isnan(low) and ranged(values):
+        if np.isnan(low) and ranged(draws):
             low, high = bounds_of(images[c])
         block = tiles[c]
-        change(block, block, spare, line, (low, high), frame, values, kernels, keys)
+        change(block, block, spare, line, (low, high), window, draws)
     return tiles
 
 
 @compiled
-def transform_tiles(unit, each, image, rows, out, affine, windows, bounds, values, kernels, keys):
+def transform_tiles(unit, each, image, rows, out, affine, windows, bounds, slots):
     """`geometry.warp_linear` of (N, C, depth, height, width) float32 into tiles, then `change`.
 
     Args: unit: `each` channels of a sample; rows: (B,), the source of each; out: (B, C, ...), 0 where no pixel is
     needed; affine: (B, 3, 4); windows: (B, 12) int64: the first pixel that is needed in its frame, frame, that pixel in
-    the tile, and lengths; bounds: (B, C, 2), NaN for those of the source; values, kernels, keys: as `transform_images`.
+    the tile, and lengths; bounds: (B, C, 2), NaN for those of the source; slots: as `transform_images`.
     """
     channels = out.shape[1]
     b, first = unit * each // channels, unit * each % channels
-    some, draws = slice(first, first + each), (values[b], kernels[b], keys[b])
-    (front, top, left), (depth, height, width) = windows[b, 6:9], windows[b, 9:]
-    tiles = tiles_of(image[rows[b], some], affine[b], windows[b], bounds[b, some], first, channels, *draws)
+    some, draws = slice(first, first + each), draws_of(slots, b)
+    begin, frame, (front, top, left), lengths = windows[b, :3], windows[b, 3:6], windows[b, 6:9], windows[b, 9:]
+    depth, height, width = lengths
+    given = (affine[b], begin, lengths, frame, bounds[b, some], first, channels, draws)
+    tiles = tiles_of(image[rows[b], some], *given)
     for c in range(each):
         tile = out[b, first + c]
         for z in range(tile.shape[0]):
@@ -162,23 +178,27 @@ def blend(row, source, weight):
 
 
 @compiled
-def paste_tiles(unit, each, image, rows, background, out, soft, pasted, affine, windows, bounds, values, kernels, keys):
-    """As `transform_tiles`, then `paste.soft_paste` into a copy of the background.
+def paste_tiles(unit, each, image, rows, background, out, soft, pasted, found, moves, windows, reach, bounds, slots):
+    """As `transform_tiles`, around each lesion's place, then `paste.soft_paste` into a copy of the background.
 
     Args: background, out: (B, C, depth, height, width) float32, which may be the same; soft: (B, depth, height, width)
-    float32; pasted: (B,) bool, the others are copied; windows: as there, without a tile.
+    float32; pasted: (B,) bool, the others are copied; found, moves, windows: as jit_lesion.place; reach (B,): how far
+    from the lesion there is any weight.
     """
     channels = out.shape[1]
     b, first = unit * each // channels, unit * each % channels
-    some, draws, window = slice(first, first + each), (values[b], kernels[b], keys[b]), windows[b]
+    some, draws, frame = slice(first, first + each), draws_of(slots, b), np.array(out.shape[2:])
     if background.ctypes.data != out.ctypes.data:
         for c in range(first, first + each):
             copy(background[b, c], out[b, c])
     if not pasted[b]:
         return
-    tiles = tiles_of(image[rows[b], some], affine[b], window, bounds[b, some], first, channels, *draws)
+    # What is blurred needs neighbours, twice if both slots do it.
+    begin, lengths = surround(found[b], reach[b] + (2 * draws[3] if (draws[2] > 0).any() else 0), frame)
+    affine = sampling_affine(moves[b], found[b], windows[b], image.shape[2:])
+    tiles = tiles_of(image[rows[b], some], affine, begin, lengths, frame, bounds[b, some], first, channels, draws)
     for c in range(each):
         for z in range(tiles.shape[1]):
             for y in range(tiles.shape[2]):
-                to_z, to_y, left, right = window[0] + z, window[1] + y, window[2], window[2] + tiles.shape[3]
+                to_z, to_y, left, right = begin[0] + z, begin[1] + y, begin[2], begin[2] + tiles.shape[3]
                 blend(out[b, first + c, to_z, to_y, left:right], tiles[c, z, y], soft[b, to_z, to_y, left:right])

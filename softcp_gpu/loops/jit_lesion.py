@@ -6,7 +6,7 @@ from numpy import uint16
 from softcp_gpu.loops.compiled import compiled
 from softcp_gpu.loops.jit_labels import warp_window
 
-MADE_OF = (("jit_labels", 0x7DABF26E),)  # see jit_images.py
+MADE_OF = (("jit_labels", 0x88497856),)  # see jit_images.py
 
 ROUNDING = 1e-12
 PART = 1 << 15

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from numpy import float64
+from numpy import float32, float64
 
 from softcp_gpu.loops.compiled import compiled
 
@@ -77,3 +77,33 @@ def find_motions(boxes, most, flip, angle_deg, scale, shift_px, back, windows, w
             whole[b] &= reach <= most[axis]
         pixels += window[3] * window[4] * window[5]
         invert(motion, back[b])
+
+
+@compiled
+def surround(found, margin, frame):
+    """`windows.surrounding_window` of a lesion: first pixel of the tile around it and lengths, (3,) int64 each.
+
+    Args: found (20,) int64: as jit_lesion.place; frame (3,).
+    """
+    first, lengths = np.empty(3, np.int64), np.empty(3, np.int64)
+    for axis in range(3):
+        extent = found[2 * axis + 1] - found[2 * axis]
+        lengths[axis] = min(max(extent + 2 * margin, 1), frame[axis])
+        first[axis] = min(max(found[7 + axis] - margin, 0), frame[axis] - lengths[axis])
+    return first, lengths
+
+
+@compiled
+def sampling_affine(move, found, window, source):
+    """`geometry.sampling_affine` of a lesion that has been given a place, (3, 4) float32.
+
+    Args: move (3, 4), found, window: as jit_lesion.place; source: three lengths.
+    """
+    affine = np.empty((3, 4), float32)
+    for axis in range(3):
+        half, before = source[axis] / 2, move[axis, 3]
+        for other in range(3):
+            before -= move[axis, other] * (found[7 + other] - window[other] - found[2 * other])
+            affine[axis, other] = float32(move[axis, other] / half)
+        affine[axis, 3] = float32(before / half + (0.5 / half - 1))
+    return affine

@@ -1,13 +1,20 @@
 """The soft mask of a sample, and the label of its result."""
 
 import numpy as np
-from numpy import float32, uint8
+from numpy import uint8
 
 from softcp_gpu.loops.compiled import compiled
+from softcp_gpu.loops.jit_draws import weights_of
 from softcp_gpu.loops.jit_labels import copy_row
 from softcp_gpu.loops.jit_lesion import bound, boxed, window_of
+from softcp_gpu.loops.jit_motion import surround
 
-MADE_OF = (("jit_labels", 0x7DABF26E), ("jit_lesion", 0x16112ABD))  # see jit_images.py
+MADE_OF = (  # see jit_images.py
+    ("jit_draws", 0x2D3EC2F7),
+    ("jit_labels", 0x88497856),
+    ("jit_lesion", 0xBC15FA02),
+    ("jit_motion", 0x8B3A034E),
+)
 
 
 @compiled
@@ -81,11 +88,8 @@ def rings(hard, level, k_erode, k_dilate, cross):
 
 
 @compiled
-def look_up(level, table, k_dilate, soft):
-    """S of each pixel by its ring, (depth, height, width); table (T,): S at d steps from the core."""
-    rising = np.zeros(256, float32)
-    for step in range(k_dilate + 1):
-        rising[k_dilate + 1 - step] = table[step]
+def look_up(level, rising, soft):
+    """S of each pixel by the number of its rings, (depth, height, width)."""
     for z in range(level.shape[0]):
         for y in range(level.shape[1]):
             row, steps = soft[z, y], level[z, y]
@@ -94,16 +98,17 @@ def look_up(level, table, k_dilate, soft):
 
 
 @compiled
-def soften_mask(sample, mask, steps, tables, cross, skips, soft):
+def soften_mask(sample, mask, steps, soft):
     """`soft_mask.soft_mask` of one sample of (B, depth, height, width) uint8, 0 or 1.
 
-    Args: steps, tables, cross, skips: as `soften`; soft (B, ...) float32 zeros.
+    Args: steps: as `soften`; soft (B, ...) float32 zeros.
     """
+    alpha, erodes, dilates, geometric, cross, skips = steps
     lesion, box, tile = mask[sample], np.zeros(7, np.int64), np.empty((3, 2), np.int64)
     bound(lesion, box)
     if box[6] == 0:
         return
-    k_erode, k_dilate = steps[sample]
+    k_erode, k_dilate = erodes[sample], dilates[sample]
     for axis in range(3):
         tile[axis, 0] = max(box[2 * axis] - k_dilate - 1, 0)
         tile[axis, 1] = min(box[2 * axis + 1] + k_dilate + 1, lesion.shape[axis])
@@ -111,7 +116,8 @@ def soften_mask(sample, mask, steps, tables, cross, skips, soft):
     hard = lesion[front:back, top:bottom, left:right].copy()
     level = np.empty_like(hard)
     if rings(hard, level, k_erode, k_dilate, cross) == 0 or not skips:
-        look_up(level, tables[sample], k_dilate, soft[sample, front:back, top:bottom, left:right])
+        rising = weights_of(alpha[sample], k_dilate, geometric)
+        look_up(level, rising, soft[sample, front:back, top:bottom, left:right])
 
 
 @compiled
@@ -132,30 +138,30 @@ def unite(row, labels, weight):
 
 
 @compiled
-def soften(sample, canvas, windows, found, tiles, steps, tables, cross, skips, pasted, mask, out, soft, taken):
+def soften(sample, canvas, windows, found, steps, pasted, mask, out, soft, taken):
     """S of a sample in its frame, and its label with the lesion in it: `soft_mask.soften` and `paste.hard_union`.
 
-    Args: canvas, windows, found: as jit_lesion.place; tiles (B, 6) int64: first pixel and lengths of what S may reach;
-    steps (B, 2) int64: k_erode and k_dilate; tables (B, T) float32: S at d steps from the core; skips: a lesion that
-    erosion would erase is left out; pasted (B,) bool: those that may be, changed; mask, out (B, ...) as canvas:
-    the label that is there, and that of the result; soft (B, ...) float32 zeros; taken (B,) int64: steps really taken.
+    Args: canvas, windows, found: as jit_lesion.place; steps: the fields of `paste_loops.Softness`; pasted (B,) bool:
+    those that may be, changed; mask, out (B, ...) as canvas: the label that is there, and that of the result; soft
+    (B, ...) float32 zeros; taken (B,) int64: steps really taken.
     """
+    alpha, erodes, dilates, geometric, cross, skips = steps
     copy_row(mask[sample].ravel(), out[sample].ravel())
     if not pasted[sample]:
         return
-    (front, top, left), (depth, height, width) = tiles[sample, :3], tiles[sample, 3:]
+    k_erode, k_dilate = erodes[sample], dilates[sample]
+    first, lengths = surround(found[sample], 1 + k_dilate, mask.shape[1:])
+    (front, top, left), (depth, height, width) = first, lengths
     labels = np.zeros((depth, height, width), canvas.dtype)
-    place = found[sample, 7:10] - tiles[sample, :3]
-    put(boxed(window_of(canvas, windows[sample]), found[sample]), place, labels)
+    put(boxed(window_of(canvas, windows[sample]), found[sample]), found[sample, 7:10] - first, labels)
     hard, level = (labels != 0).view(uint8), np.empty((depth, height, width), uint8)
-    k_erode, k_dilate = steps[sample]
     missing = rings(hard, level, k_erode, k_dilate, cross)
     if missing > 0 and skips:
         pasted[sample] = False
         return
     taken[sample] = k_erode - missing
     inside = soft[sample, front : front + depth, top : top + height, left : left + width]
-    look_up(level, tables[sample], k_dilate, inside)
+    look_up(level, weights_of(alpha[sample], k_dilate, geometric), inside)
     for z in range(depth):
         for y in range(height):
             unite(out[sample, front + z, top + y, left : left + width], labels[z, y], inside[z, y])

@@ -9,6 +9,9 @@ import numpy as np
 from numpy import float32, int32, uint32
 
 from softcp_gpu.loops.compiled import compiled, reduced
+from softcp_gpu.loops.jit_draws import kernel_of, keys_of
+
+MADE_OF = (("jit_draws", 0x2D3EC2F7),)  # see jit_images.py
 
 TINY = float32(np.finfo(np.float32).tiny)
 ROUNDS = float32(1.5 * 2**23)  # added and taken away again, it leaves a whole number
@@ -107,9 +110,9 @@ def bounds_of(block):
 
 
 @compiled
-def ranged(values):
+def ranged(draws):
     """Whether a slot asks for the range of the image."""
-    return (values[:, 0] != 1).any() or (values[:, 1] > 0).any()
+    return (draws[0] != 1).any() or (draws[1] > 0).any()
 
 
 @compiled
@@ -174,18 +177,18 @@ def blur_layers(block, out, kernel):
 
 
 @compiled
-def change(source, block, spare, line, bounds, window, values, kernels, keys):
+def change(source, block, spare, line, bounds, window, draws):
     """`intensity.apply_intensity` of one channel of a sample, (depth, height, width), into `block`.
 
     Args: source: may be `block` or `spare`, which is as large; bounds (2,); window: first pixel, channel and channels,
-    and lengths of the frame, (8,) int64; values (S, 3): gamma, sigma of the noise, whether to blur; kernels (S, taps);
-    keys (S, 2) uint32.
+    and lengths of the frame, (8,) int64; draws: those of the sample, of `image_loops.Slots`.
     """
-    here, amplitude = source, bounds[1] - bounds[0]
-    for slot in range(len(values)):
-        gamma, sigma, blurs = values[slot]
+    here, amplitude, (gammas, sigmas, blurs, radius, seed, stream) = source, bounds[1] - bounds[0], draws
+    for slot in range(gammas.size):
+        gamma, sigma, blur_sigma = gammas[slot], sigmas[slot], blurs[slot]
         if gamma != 1 or sigma > 0:
-            to = here if here is block or here is spare else spare if blurs > 0 else block
+            to = here if here is block or here is spare else spare if blur_sigma > 0 else block
+            key, other_key = keys_of(seed, stream + slot)
             for z in range(block.shape[0]):
                 for y in range(block.shape[1]):
                     row = to[z, y]
@@ -196,10 +199,10 @@ def change(source, block, spare, line, bounds, window, values, kernels, keys):
                     if sigma > 0:
                         pixel = ((window[0] + z) * window[6] + window[1] + y) * window[7] + window[2]
                         first, step = uint32(pixel * window[4] + window[3]), uint32(window[4])
-                        add_noise(row, sigma * amplitude, first, step, keys[slot, 0], keys[slot, 1])
+                        add_noise(row, sigma * amplitude, first, step, key, other_key)
             here = to
-        if blurs > 0:
-            to, other, kernel = block, spare, taps_of(kernels[slot])
+        if blur_sigma > 0:
+            to, other, kernel = block, spare, taps_of(kernel_of(blur_sigma, radius))
             if here is block:
                 to, other = spare, block
             if block.shape[0] > 1:

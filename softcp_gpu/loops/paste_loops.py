@@ -157,31 +157,26 @@ def find_places(
     return found
 
 
-def soften(
-    found: Found,
-    tiles: np.ndarray,
-    steps: np.ndarray,
-    tables: np.ndarray,
-    pasted: np.ndarray,
-    mask: Tensor,
-    out: Tensor,
-    soft: Tensor,
-    *,
-    cross: bool,
-    skips: bool,
-) -> np.ndarray:
+class Softness(NamedTuple):
+    """How lesions fade."""
+
+    alpha: np.ndarray  # (B,) float32
+    k_erode: np.ndarray  # (B,) int64
+    k_dilate: np.ndarray  # (B,) int64
+    geometric: bool  # the profile
+    cross: bool  # the footprint
+    skips: bool  # a lesion that erosion would erase is left out
+
+
+def soften(found: Found, softness: Softness, pasted: np.ndarray, mask: Tensor, out: Tensor, soft: Tensor) -> np.ndarray:
     """Soft masks and labels of all samples.
 
     Args:
         found: of `find_places`.
-        tiles: (B, 6) int64, first pixel and lengths of what S may reach.
-        steps: (B, 2) int64, k_erode and k_dilate.
-        tables: (B, T) float32, S at d steps from the core.
+        softness: the draws and settings.
         pasted: (B,) bool, changed: those that may be pasted, and then those that are.
         mask, out: (B, 1, *spatial), contiguous: the label that is there, and that of the result.
         soft: (B, 1, *spatial) float32 zeros.
-        cross: the footprint.
-        skips: a lesion that erosion would erase is left out.
 
     Returns:
         (B,) int64, steps of erosion really taken.
@@ -189,25 +184,23 @@ def soften(
     from softcp_gpu.loops import jit_soft
 
     taken = np.zeros(len(pasted), np.int64)
-    given = (found.canvas, found.windows, found.numbers, tiles, steps, tables, cross, skips, pasted)
+    given = (found.canvas, found.windows, found.numbers, tuple(softness), pasted)
     masks = (labels_of(mask), labels_of(out), volumes_of(soft)[:, 0], taken)
     in_threads(jit_soft.soften, len(pasted), 4 * out[0].numel(), *given, *masks)
     return taken
 
 
-def soften_masks(
-    mask: Tensor, steps: np.ndarray, tables: np.ndarray, soft: Tensor, *, cross: bool, skips: bool
-) -> None:
+def soften_masks(mask: Tensor, softness: Softness, soft: Tensor) -> None:
     """Soft masks of whole frames.
 
     Args:
         mask: (B, 1, *spatial) bool, contiguous.
-        steps, tables, cross, skips: as `soften`.
+        softness: as `soften`.
         soft: (B, 1, *spatial) float32 zeros.
     """
     from softcp_gpu.loops import jit_soft
 
-    arrays = labels_of(mask), steps, tables, cross, skips, volumes_of(soft)[:, 0]
+    arrays = labels_of(mask), tuple(softness), volumes_of(soft)[:, 0]
     in_threads(jit_soft.soften_mask, len(mask), mask[0].numel(), *arrays)
 
 
@@ -218,8 +211,9 @@ def paste(
     out: Tensor,
     soft: Tensor,
     pasted: np.ndarray,
-    affine: np.ndarray,
-    windows: np.ndarray,
+    found: Found,
+    motions: Motions,
+    reach: np.ndarray,
     bounds: Tensor,
     slots: Slots,
 ) -> None:
@@ -231,13 +225,13 @@ def paste(
         background, out: (B, C, *spatial) float32, contiguous; they may be the same.
         soft: (B, 1, *spatial) float32.
         pasted: (B,) bool; the others are copied.
-        affine: (B, 3, 4) float32, from the frame, as `geometry.sampling_affine`.
-        windows: (B, 12) int64: first pixel in the frame, frame, zeros, and lengths of what is needed.
+        found, motions: the lesions.
+        reach: (B,) int64, how far from a lesion there is any weight.
         bounds: (B, C, 2) float32: the unit of gamma and noise; NaN for the source's own.
         slots: the draws.
     """
     from softcp_gpu.loops import jit_images
 
     arrays = volumes_of(image), rows.numpy(), volumes_of(background), volumes_of(out), volumes_of(soft)[:, 0]
-    given = (pasted, affine, windows, bounds.numpy(), *slots)
+    given = (pasted, found.numbers, motions.back, motions.windows, reach, bounds.numpy(), tuple(slots))
     in_threads(jit_images.paste_tiles, *units_of(out), *arrays, *given)

@@ -17,7 +17,7 @@ from softcp_gpu.functional import looped_paste, soft_mask, transforms
 from softcp_gpu.functional.geometry import warp, warp_box
 from softcp_gpu.functional.ranges import ImageRanges
 from softcp_gpu.functional.windows import bounding_box
-from softcp_gpu.loops import jit_images, jit_lesion, jit_soft, jit_values
+from softcp_gpu.loops import jit_images, jit_labels, jit_lesion, jit_soft, jit_values
 from softcp_gpu.loops.threads import in_threads
 from softcp_gpu.sampling import draw_image
 from softcp_gpu.types import map_params
@@ -291,7 +291,7 @@ def test_masks_of_any_integers(dtype, used):
     assert torch.equal(found.status, expected.status)
 
 
-@pytest.mark.parametrize("module", [jit_images, jit_lesion, jit_soft])
+@pytest.mark.parametrize("module", [jit_images, jit_labels, jit_lesion, jit_soft, jit_values])
 def test_what_numba_kept_is_not_older_than_what_it_was_made_of(module):
     """Write the new number into the file that failed; another one may be made of that."""
     for name, number in module.MADE_OF:
