@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from benchmarks import cases
-from benchmarks.common import OURS
+from benchmarks.common import OURS, PLAIN
 from benchmarks.rivals import arrays, names, tensors
 from benchmarks.rivals.pool import Batch, Method, SharedPool, loop
-from softcp_gpu import SoftCP
+from softcp_gpu import SoftCP, loops
 from softcp_gpu.types import PasteParams, map_params
 
 Run = Callable[[], Any]
@@ -37,8 +37,8 @@ def clamped(image: Tensor, mask: Tensor, region: Tensor) -> Data:
 
 
 ONE_THREAD = f"{OURS}, one thread"
-PLANE = (OURS, ONE_THREAD, *(name for name in names.LEAVES_OUT if name != names.KORNIA_3D))
-VOLUME = (OURS, ONE_THREAD, names.SCIPY, names.SCIPY_POOL, names.KORNIA_3D)
+PLANE = (OURS, PLAIN, ONE_THREAD, *(name for name in names.LEAVES_OUT if name != names.KORNIA_3D))
+VOLUME = (OURS, PLAIN, ONE_THREAD, names.SCIPY, names.SCIPY_POOL, names.KORNIA_3D)
 
 
 @contextmanager
@@ -50,6 +50,8 @@ def prepared(who: str, data: Data) -> Iterator[tuple[Run, Callable[[Any], Result
     """
     if who == OURS:
         yield _ours(data), lambda out: out
+    elif who == PLAIN:
+        yield loops.unused()(_ours(data)), lambda out: out
     elif who == ONE_THREAD:
         with threads(1):
             yield _ours(data), lambda out: out

@@ -106,9 +106,6 @@ def field_keys(seed: Tensor, stream: Tensor) -> Tensor:
     Returns:
         (..., 2) int32.
     """
-    if execution.is_array(seed, stream):
-        bits = hash64(hash64(seed.numpy(), seed.numpy() * 0), (stream.numpy() << 32) + 1)
-        return torch.from_numpy(np.stack([bits >> 32, bits], -1).astype(np.int32))
     key = hash64(hash64(seed, torch.zeros_like(seed)), (stream << 32) + 1)
     return torch.stack([key >> 32, ((key & 0xFFFFFFFF) ^ 0x80000000) - 0x80000000], -1).to(torch.int32)
 

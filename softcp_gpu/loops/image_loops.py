@@ -133,7 +133,7 @@ def labels_of(x: Tensor) -> np.ndarray:
     return volumes_of(x)[:, 0].view(f"u{x.itemsize}")
 
 
-def in_three(values: np.ndarray, axes: int, front: int = 0) -> np.ndarray:
+def in_three(values: np.ndarray, axes: int) -> np.ndarray:
     """Numbers for each axis of a frame, vectors (B, n) or matrices (B, n, n + 1), for three axes.
 
     `np.pad` would take ten times as long.
@@ -141,7 +141,7 @@ def in_three(values: np.ndarray, axes: int, front: int = 0) -> np.ndarray:
     missing = (4 if axes == 2 else 3) - values.shape[-1]
     if not missing:
         return values
-    out = np.full([*values.shape[:-axes], *(length + missing for length in values.shape[-axes:])], front, values.dtype)
+    out = np.zeros([*values.shape[:-axes], *(length + missing for length in values.shape[-axes:])], values.dtype)
     inside = out[..., missing:] if axes == 1 else out[..., missing:, missing:]
     inside[:] = values
     return out

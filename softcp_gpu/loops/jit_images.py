@@ -10,7 +10,7 @@ from softcp_gpu.loops.jit_values import bounds_of, change, copy, ranged
 
 # CRC-32 of the files that are compiled into what is below. Numba keeps that until this file changes, and looks at no
 # other: so this file has to change with them, and a test sees to it.
-MADE_OF = (("jit_draws", 0x2D3EC2F7), ("jit_motion", 0x8B3A034E), ("jit_values", 0xEE088D9F))
+MADE_OF = (("jit_draws", 0x2D3EC2F7), ("jit_motion", 0x8B3A034E), ("jit_values", 0x8E680049))
 
 
 @compiled

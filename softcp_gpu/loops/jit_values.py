@@ -58,15 +58,25 @@ def cos_turns(x):
 
 
 @compiled
-def correct_gamma(x, gamma, low, high):
-    """`intensity.gamma` of a block, in place."""
+def unit_of(x, low, scale):
+    """Between 0 and 1."""
+    return min(max((x - low) * scale, float32(0)), float32(1))
+
+
+@compiled
+def correct_gamma(x, gamma, low, high, exponents):
+    """`intensity.gamma` of a row, in place; in two loops, as each of them alone keeps a core busier.
+
+    Args: exponents: memory for as many values.
+    """
     width = high - low
     scale = float32(1) / width if width > 0 else float32(0)
     power = gamma - float32(1)
     for i in range(x.size):
-        unit = min(max((x[i] - low) * scale, float32(0)), float32(1))
-        exponent = min(max(log2(max(unit, TINY)) * power, float32(-126)), float32(127))
-        x[i] += width * (unit * (exp2(exponent) - float32(1)))
+        exponent = log2(max(unit_of(x[i], low, scale), TINY)) * power
+        exponents[i] = min(max(exponent, float32(-126)), float32(127))
+    for i in range(x.size):
+        x[i] += width * (unit_of(x[i], low, scale) * (exp2(exponents[i]) - float32(1)))
 
 
 @compiled
@@ -195,7 +205,7 @@ def change(source, block, spare, line, bounds, window, draws):
                     if to is not here:
                         copy(here[z, y], row)
                     if gamma != 1:
-                        correct_gamma(row, gamma, bounds[0], bounds[1])
+                        correct_gamma(row, gamma, bounds[0], bounds[1], line)
                     if sigma > 0:
                         pixel = ((window[0] + z) * window[6] + window[1] + y) * window[7] + window[2]
                         first, step = uint32(pixel * window[4] + window[3]), uint32(window[4])

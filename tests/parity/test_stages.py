@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from softcp_gpu import functional, sampling
-from softcp_gpu.functional import counter_rng, intensity, lesion, overlap, search, transforms
+from softcp_gpu.functional import counter_rng, intensity, lesion, overlap, ranges, search, transforms
 from softcp_gpu.modules import ImageTransform, ObjectTransform, SoftCP
 from softcp_gpu.reference import noise, opencv
 from softcp_gpu.types import Bounds
@@ -216,7 +216,7 @@ def test_image_transform(shape):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("rigid", [["none"], list(sampling.RIGID_OPS)])
+@pytest.mark.parametrize("rigid", [["none"], list(ranges.RIGID_OPS)])
 def test_object_transform(shape, rigid):
     rng = np.random.default_rng(10)
     module = ObjectTransform(rigid, rotation_deg=(-180, 180), scale=(0.5, 2), noise_sigma=(0.02, 0.1))
@@ -331,8 +331,8 @@ def test_drawn_places(bounds, candidates, with_region, whole_frames):
 def test_every_operation_is_known():
     """Above, each operation that can be drawn is compared; a new one needs its twin in the reference."""
     assert intensity.IntensityParams._fields == ("gamma", "noise_sigma", "blur_sigma_px")
-    assert set(sampling.INTENSITY_OPS) == {"none", "gamma", "noise", "blur"}
-    assert set(sampling.RIGID_OPS) == {"none", "flip", "rotation", "scaling", "panning"}
+    assert set(ranges.INTENSITY_OPS) == {"none", "gamma", "noise", "blur"}
+    assert set(ranges.RIGID_OPS) == {"none", "flip", "rotation", "scaling", "panning"}
 
 
 def test_an_older_opencv_is_refused(monkeypatch):
