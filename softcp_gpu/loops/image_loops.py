@@ -149,4 +149,5 @@ def in_three(values: np.ndarray, axes: int) -> np.ndarray:
 
 def volumes_of(x: Tensor) -> np.ndarray:
     """(B, C, *spatial) as (B, C, depth, height, width)."""
-    return (x if x.ndim == 5 else x[:, :, None]).detach().numpy()
+    array = x.detach().numpy()
+    return array if x.ndim == 5 else array[:, :, None]
