@@ -8,7 +8,6 @@ of the others.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
 
 import numpy as np
 import torch
@@ -98,17 +97,19 @@ def draw_paste(seed: Tensor, ranges: PasteRanges, shape: tuple[int, ...], *, own
     if fused_draws.draws(seed):
         return fused_draws.draw_paste(seed, ranges, shape, own_source=own_source)
     axes, batch = len(shape), seed.shape[0]
-    wanted: Streams = [
-        (Stream.APPLY, 1),
-        (Stream.SOFTNESS, 3),
-        (Stream.PLACE, CANDIDATES * axes + 1),
-        (Stream.CARVE, 1),
+    wanted: list[Streams] = [
+        [(Stream.APPLY, 1), (Stream.SOFTNESS, 3), (Stream.PLACE, CANDIDATES * axes + 1), (Stream.CARVE, 1)],
+        object_streams(axes) if ranges.object else [],
+        image_streams(axes, Stream.BACKGROUND) if ranges.background else [],
+        image_streams(axes, Stream.IMAGE) if ranges.image else [],
     ]
-    wanted += object_streams(axes) if ranges.object else []
-    for transform, stream in ((ranges.background, Stream.BACKGROUND), (ranges.image, Stream.IMAGE)):
-        wanted += image_streams(axes, stream) if transform else []
-    rest = iter(uniforms(seed, *wanted))  # at once, as a call costs more than its numbers
-    apply, soft, place, carve_u = islice(rest, 4)
+    # All at once, as a call costs more than its numbers.
+    numbers = uniforms(seed, *[stream for streams in wanted for stream in streams])
+    parts, begin = [], 0
+    for streams in wanted:
+        parts.append(numbers[begin : begin + len(streams)])
+        begin += len(streams)
+    (apply, soft, place, carve_u), object_u, background_u, image_u = parts
     alpha = as_float32(between(soft[:, 0], ranges.alpha))
     k_dilate = auto_k_dilate(torch.as_tensor(alpha)) if ranges.k_dilate is None else whole(soft[:, 1], ranges.k_dilate)
     drawn = {
@@ -124,9 +125,9 @@ def draw_paste(seed: Tensor, ranges: PasteRanges, shape: tuple[int, ...], *, own
         seed=seed,
         source_index=torch.arange(batch, device=seed.device) if own_source else _cycle(seed),
         **{name: torch.as_tensor(values) for name, values in drawn.items()},
-        object=None if ranges.object is None else object_params(rest, ranges.object, shape),
-        background=None if ranges.background is None else image_params(rest, ranges.background, axes),
-        image=None if ranges.image is None else image_params(rest, ranges.image, axes),
+        object=None if ranges.object is None else object_params(object_u, ranges.object, shape),
+        background=None if ranges.background is None else image_params(background_u, ranges.background, axes),
+        image=None if ranges.image is None else image_params(image_u, ranges.image, axes),
     )
 
 
@@ -158,12 +159,12 @@ def draw_rows(seed: Tensor, rows: Tensor, size: Tensor) -> Tensor:
 
 def draw_object(seed: Tensor, ranges: ObjectRanges, shape: tuple[int, ...]) -> ObjectParams:
     """Two rigid and two intensity operations of each sample, drawn with replacement, in random order."""
-    return object_params(iter(uniforms(seed, *object_streams(len(shape)))), ranges, shape)
+    return object_params(uniforms(seed, *object_streams(len(shape))), ranges, shape)
 
 
 def draw_image(seed: Tensor, ranges: ImageRanges, axes: int, stream: int = Stream.IMAGE) -> ImageParams:
     """Crop and intensities of each whole image."""
-    return image_params(iter(uniforms(seed, *image_streams(axes, stream))), ranges, axes)
+    return image_params(uniforms(seed, *image_streams(axes, stream)), ranges, axes)
 
 
 def _cycle(seed: Tensor) -> Tensor:

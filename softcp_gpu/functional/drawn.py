@@ -5,8 +5,7 @@ On tensors and on arrays: on a CPU NumPy takes a fifth of torch's time to begin 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,15 +28,15 @@ def object_streams(axes: int) -> Streams:
     return [*rigid, (Stream.INTENSITY_OP, SLOTS), (Stream.INTENSITY, SLOTS)]
 
 
-def object_params(numbers: Iterator[Any], ranges: ObjectRanges, shape: tuple[int, ...]) -> ObjectParams:
+def object_params(numbers: Sequence[Any], ranges: ObjectRanges, shape: tuple[int, ...]) -> ObjectParams:
     """Two rigid and two intensity operations of each sample, drawn with replacement, in random order.
 
     Args:
-        numbers: those of `object_streams` come next, (B, count) each.
+        numbers: those of `object_streams`, (B, count) each.
         ranges: what they stand for.
         shape: n frame lengths.
     """
-    rigid_u, u, op_u, value = islice(numbers, 4)
+    rigid_u, u, op_u, value = numbers
     axes = len(shape)
     turns = 1 if axes == 2 else 3
     rigid, op, u = _choose(rigid_u, ranges.rigid), _choose(op_u, ranges.intensity), u.reshape(-1, SLOTS, 2 + axes)
@@ -60,15 +59,15 @@ def image_streams(axes: int, stream: int) -> Streams:
     return [(stream, 4), (stream + 1, 3), (stream + 2, 2 * axes)]
 
 
-def image_params(numbers: Iterator[Any], ranges: ImageRanges, axes: int) -> ImageParams:
+def image_params(numbers: Sequence[Any], ranges: ImageRanges, axes: int) -> ImageParams:
     """Crop and intensities of each whole image.
 
     Args:
-        numbers: those of `image_streams` come next, (B, count) each.
+        numbers: those of `image_streams`, (B, count) each.
         ranges: what they stand for.
         axes: n.
     """
-    drawn, value, box = islice(numbers, 3)
+    drawn, value, box = numbers
     p = {"crop": ranges.p_crop, "gamma": ranges.p_gamma, "noise": ranges.p_noise, "blur": ranges.p_blur}
     on = {name: drawn[:, i : i + 1] < p[name] for i, name in enumerate(p)}
     intensity = _intensity(value[:, 0:1], value[:, 1:2], value[:, 2:3], ranges, on)
