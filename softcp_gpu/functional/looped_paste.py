@@ -50,9 +50,9 @@ def paste(x: Inputs, params: PasteParams, config: PasteConfig, *, over: bool) ->
     may = _status(params.apply.numpy(), boxes[:, 0, 6] > 0, found.area > 0, found.legal & motions.whole)
     pasted = may == Status.PASTED.value
     mask, soft, taken = _soften(x, found, pasted, params, config)
-    image = _blend(x, found, motions, soft, pasted, params, config, over)
-
     offset = found.origin - motions.windows[:, :3] - found.start
+    image = _blend(x, found, motions.back, offset, soft, pasted, params, config, over)
+
     status = np.where((may == Status.PASTED.value) & ~pasted, Status.LESION_TOO_SMALL.value, may)
     record = (offset[:, 5 - x.image.ndim :], found.area, *found.counts.T, taken)
     shown = (torch.from_numpy(field * pasted.reshape(-1, *(1,) * (field.ndim - 1))) for field in record)
@@ -75,7 +75,8 @@ def _soften(
 def _blend(
     x: Inputs,
     found: Found,
-    motions: Motions,
+    back: np.ndarray,
+    offset: np.ndarray,
     soft: Tensor,
     pasted: np.ndarray,
     params: PasteParams,
@@ -90,7 +91,7 @@ def _blend(
     reach = 1 + params.k_dilate.numpy()
     bounds = torch.full((*image.shape[:2], 2), torch.nan) if limits is None else limits.detach()[rows].float()
     slots = looped.slots_of(drawn, config.object_blur_px, params.seed, OBJECT_NOISE)
-    paste_loops.paste(source, rows, image, out, soft, pasted, found, motions, reach, bounds, slots)
+    paste_loops.paste(source, rows, image, out, soft, pasted, found, back, offset, reach, bounds, slots)
     return out
 
 

@@ -10,7 +10,7 @@ from softcp_gpu.loops.jit_values import bounds_of, change, copy, ranged
 
 # CRC-32 of the files that are compiled into what is below. Numba keeps that until this file changes, and looks at no
 # other: so this file has to change with them, and a test sees to it.
-MADE_OF = (("jit_draws", 0x2D3EC2F7), ("jit_motion", 0x8B3A034E), ("jit_values", 0x8E680049))
+MADE_OF = (("jit_draws", 0x2D3EC2F7), ("jit_motion", 0x08B9CF8C), ("jit_values", 0x8E680049))
 
 
 @compiled
@@ -178,12 +178,12 @@ def blend(row, source, weight):
 
 
 @compiled
-def paste_tiles(unit, each, image, rows, background, out, soft, pasted, found, moves, windows, reach, bounds, slots):
+def paste_tiles(unit, each, image, rows, background, out, soft, pasted, found, moves, offset, reach, bounds, slots):
     """As `transform_tiles`, around each lesion's place, then `paste.soft_paste` into a copy of the background.
 
     Args: background, out: (B, C, depth, height, width) float32, which may be the same; soft: (B, depth, height, width)
-    float32; pasted: (B,) bool, the others are copied; found, moves, windows: as jit_lesion.place; reach (B,): how far
-    from the lesion there is any weight.
+    float32; pasted: (B,) bool, the others are copied; found, moves: as jit_lesion.place; offset (B, 3): how far it
+    shifts each lesion; reach (B,): how far from it there is any weight.
     """
     channels = out.shape[1]
     b, first = unit * each // channels, unit * each % channels
@@ -194,8 +194,9 @@ def paste_tiles(unit, each, image, rows, background, out, soft, pasted, found, m
     if not pasted[b]:
         return
     # What is blurred needs neighbours, twice if both slots do it.
-    begin, lengths = surround(found[b], reach[b] + (2 * draws[3] if (draws[2] > 0).any() else 0), frame)
-    affine = sampling_affine(moves[b], found[b], windows[b], image.shape[2:])
+    margin = reach[b] + (2 * draws[3] if (draws[2] > 0).any() else 0)
+    begin, lengths = surround(found[b], found[b, 7:10], margin, frame)
+    affine = sampling_affine(moves[b], offset[b], image.shape[2:])
     tiles = tiles_of(image[rows[b], some], affine, begin, lengths, frame, bounds[b, some], first, channels, draws)
     for c in range(each):
         for z in range(tiles.shape[1]):

@@ -80,30 +80,30 @@ def find_motions(boxes, most, flip, angle_deg, scale, shift_px, back, windows, w
 
 
 @compiled
-def surround(found, margin, frame):
+def surround(box, origin, margin, frame):
     """`windows.surrounding_window` of a lesion: first pixel of the tile around it and lengths, (3,) int64 each.
 
-    Args: found (20,) int64: as jit_lesion.place; frame (3,).
+    Args: box: first and end along z, y, x; origin (3,): where it begins in the frame; frame: three lengths.
     """
     first, lengths = np.empty(3, np.int64), np.empty(3, np.int64)
     for axis in range(3):
-        extent = found[2 * axis + 1] - found[2 * axis]
+        extent = box[2 * axis + 1] - box[2 * axis]
         lengths[axis] = min(max(extent + 2 * margin, 1), frame[axis])
-        first[axis] = min(max(found[7 + axis] - margin, 0), frame[axis] - lengths[axis])
+        first[axis] = min(max(origin[axis] - margin, 0), frame[axis] - lengths[axis])
     return first, lengths
 
 
 @compiled
-def sampling_affine(move, found, window, source):
-    """`geometry.sampling_affine` of a lesion that has been given a place, (3, 4) float32.
+def sampling_affine(move, offset, source):
+    """`geometry.sampling_affine` of a lesion that is shifted after its motion, (3, 4) float32.
 
-    Args: move (3, 4), found, window: as jit_lesion.place; source: three lengths.
+    Args: move (3, 4): as jit_lesion.place; offset (3,): the shift, in pixels; source: three lengths.
     """
     affine = np.empty((3, 4), float32)
     for axis in range(3):
         half, before = source[axis] / 2, move[axis, 3]
         for other in range(3):
-            before -= move[axis, other] * (found[7 + other] - window[other] - found[2 * other])
+            before -= move[axis, other] * offset[other]
             affine[axis, other] = float32(move[axis, other] / half)
         affine[axis, 3] = float32(before / half + (0.5 / half - 1))
     return affine

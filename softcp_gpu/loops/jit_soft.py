@@ -13,7 +13,7 @@ MADE_OF = (  # see jit_images.py
     ("jit_draws", 0x2D3EC2F7),
     ("jit_labels", 0x88497856),
     ("jit_lesion", 0xBC15FA02),
-    ("jit_motion", 0x8B3A034E),
+    ("jit_motion", 0x08B9CF8C),
 )
 
 
@@ -104,20 +104,17 @@ def soften_mask(sample, mask, steps, soft):
     Args: steps: as `soften`; soft (B, ...) float32 zeros.
     """
     alpha, erodes, dilates, geometric, cross, skips = steps
-    lesion, box, tile = mask[sample], np.zeros(7, np.int64), np.empty((3, 2), np.int64)
+    lesion, box = mask[sample], np.zeros(7, np.int64)
     bound(lesion, box)
     if box[6] == 0:
         return
     k_erode, k_dilate = erodes[sample], dilates[sample]
-    for axis in range(3):
-        tile[axis, 0] = max(box[2 * axis] - k_dilate - 1, 0)
-        tile[axis, 1] = min(box[2 * axis + 1] + k_dilate + 1, lesion.shape[axis])
-    (front, back), (top, bottom), (left, right) = tile
-    hard = lesion[front:back, top:bottom, left:right].copy()
+    (front, top, left), (depth, height, width) = surround(box, box[0:6:2], 1 + k_dilate, lesion.shape)
+    hard = lesion[front : front + depth, top : top + height, left : left + width].copy()
     level = np.empty_like(hard)
     if rings(hard, level, k_erode, k_dilate, cross) == 0 or not skips:
         rising = weights_of(alpha[sample], k_dilate, geometric)
-        look_up(level, rising, soft[sample, front:back, top:bottom, left:right])
+        look_up(level, rising, soft[sample, front : front + depth, top : top + height, left : left + width])
 
 
 @compiled
@@ -150,7 +147,7 @@ def soften(sample, canvas, windows, found, steps, pasted, mask, out, soft, taken
     if not pasted[sample]:
         return
     k_erode, k_dilate = erodes[sample], dilates[sample]
-    first, lengths = surround(found[sample], 1 + k_dilate, mask.shape[1:])
+    first, lengths = surround(found[sample], found[sample, 7:10], 1 + k_dilate, mask.shape[1:])
     (front, top, left), (depth, height, width) = first, lengths
     labels = np.zeros((depth, height, width), canvas.dtype)
     put(boxed(window_of(canvas, windows[sample]), found[sample]), found[sample, 7:10] - first, labels)

@@ -212,7 +212,8 @@ def paste(
     soft: Tensor,
     pasted: np.ndarray,
     found: Found,
-    motions: Motions,
+    back: np.ndarray,
+    offset: np.ndarray,
     reach: np.ndarray,
     bounds: Tensor,
     slots: Slots,
@@ -225,7 +226,9 @@ def paste(
         background, out: (B, C, *spatial) float32, contiguous; they may be the same.
         soft: (B, 1, *spatial) float32.
         pasted: (B,) bool; the others are copied.
-        found, motions: the lesions.
+        found: the lesions.
+        back: of `Motions`.
+        offset: (B, 3) int64, how far their places shift them.
         reach: (B,) int64, how far from a lesion there is any weight.
         bounds: (B, C, 2) float32: the unit of gamma and noise; NaN for the source's own.
         slots: the draws.
@@ -233,5 +236,5 @@ def paste(
     from softcp_gpu.loops import jit_images
 
     arrays = volumes_of(image), rows.numpy(), volumes_of(background), volumes_of(out), volumes_of(soft)[:, 0]
-    given = (pasted, found.numbers, motions.back, motions.windows, reach, bounds.numpy(), tuple(slots))
+    given = (pasted, found.numbers, back, offset, reach, bounds.numpy(), tuple(slots))
     in_threads(jit_images.paste_tiles, *units_of(out), *arrays, *given)
