@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from softcp_gpu.functional import pipeline
-from softcp_gpu.loops import paste_loops
+from softcp_gpu.loops import paste_loops, soft_loops
 
 # Functions, where their caller looks for them. A call goes through those of torch, or through those of loops.
 TORCH = {
@@ -22,7 +22,7 @@ TORCH = {
 LOOPS = {
     "lesion found, by loops": ((paste_loops, "look"), (paste_loops, "find_motions")),
     "lesion warped and a place found, by loops": ((paste_loops, "find_places"),),
-    "soft mask and label, by loops": ((paste_loops, "soften"),),
+    "soft mask and label, by loops": ((soft_loops, "soften"),),
     "the source's image warped, changed and blended, by loops": ((paste_loops, "paste"),),
 }
 STAGES = TORCH | LOOPS

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import count
 from typing import Any
 
 import torch
@@ -53,10 +52,10 @@ def label_values(name: str, mask: Tensor, lesion_labels: Sequence[int] | None, o
     """Values are 0, 1 or declared class ids; skipped where it would cost a wait."""
     if mask.dtype == torch.bool or not on_cpu(mask) or mask.numel() == 0:
         return
-    allowed = sorted({0, 1, *(lesion_labels or ()), *other_labels})
-    below = next(value for value in count() if value not in allowed)  # all below it are declared
-    if mask.dtype == torch.uint8 and int(mask.numpy().max()) < below:  # the usual mask, ten times as fast
-        return
+    declared = {0, 1, *(lesion_labels or ()), *other_labels}
+    if mask.dtype == torch.uint8 and declared.issuperset(range(1 + int(mask.numpy().max()))):
+        return  # the usual mask, ten times as fast
+    allowed = sorted(declared)
     bad = mask != allowed[0]
     for value in allowed[1:]:
         if mask.is_floating_point() or value <= torch.iinfo(mask.dtype).max:  # a comparison would wrap the id around

@@ -21,11 +21,12 @@ def softens(lesion: Tensor, steps: Steps, footprint: str | Tensor) -> bool:
     return steps.spacing is None and isinstance(footprint, str) and kernels.run_on(lesion)
 
 
-def softens_at_once(mask: Tensor, alpha: float | Tensor, steps: tuple[int, int], footprint: str | Tensor) -> bool:
+def softens_at_once(mask: Tensor, alpha: float | Tensor, steps: tuple[int, int]) -> bool:
     """Whether `soft_operators.soft_mask` does it: few steps, and no gradient is asked for."""
+    if not kernels.run_on(mask):
+        return False
     asked = torch.is_grad_enabled() and isinstance(alpha, Tensor) and alpha.requires_grad
-    few = max(steps) <= soft_operators.MOST_STEPS
-    return few and isinstance(footprint, str) and kernels.run_on(mask) and not asked
+    return max(steps) <= soft_operators.MOST_STEPS and not asked
 
 
 def soften(lesion: Tensor, steps: Steps, footprint: str, profile: str, on_small: str) -> tuple[Tensor, Rings]:

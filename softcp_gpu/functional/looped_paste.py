@@ -13,7 +13,7 @@ from softcp_gpu.functional.intensity import OBJECT_NOISE
 from softcp_gpu.functional.lesion import labels_of, lesion_of, most_of
 from softcp_gpu.functional.overlap import overlaps_of_one
 from softcp_gpu.functional.search import Rest
-from softcp_gpu.loops import paste_loops
+from softcp_gpu.loops import paste_loops, soft_loops
 from softcp_gpu.loops.image_loops import in_three
 from softcp_gpu.loops.paste_loops import Found, Masks, Motions
 from softcp_gpu.types import PasteConfig, PasteParams, PlacementRecord, SoftCPOutput, Status
@@ -64,11 +64,10 @@ def _soften(
 ) -> tuple[Tensor, Tensor, np.ndarray]:
     """Label and soft mask of the results, and the steps of erosion taken; leaves `pasted` with what is pasted."""
     mask = execution.empty(x.mask.shape, x.mask.dtype, x.mask.device)
-    soft = torch.from_numpy(np.zeros(x.mask.shape, np.float32))  # no thread of torch is woken for it
     profile = "geometric" if config.blend == "softcp-geometric" else "softcp"
     drawn = (params.alpha, params.k_erode, params.k_dilate)
-    softness = looped_soft.softness_of(*drawn, profile, config.footprint, config.on_small)
-    taken = paste_loops.soften(found, softness, pasted, x.mask.contiguous(), mask, soft)
+    softness = looped_soft.softness_of(len(mask), *drawn, config.footprint, profile, config.on_small)
+    soft, taken = soft_loops.soften(found, softness, pasted, x.mask.contiguous(), mask)
     return mask, soft, taken
 
 

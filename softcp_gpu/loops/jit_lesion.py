@@ -41,30 +41,32 @@ def count_row(row):
 
 
 @compiled
-def bound_row(row, z, y, box):
-    """Widens a box, as `bound`, by what is not 0 in a row."""
-    if not any_in(row):
-        return
-    count = count_row(row)
-    left, right = 0, row.size
-    while row[left] == 0:
-        left += 1
-    while row[right - 1] == 0:
-        right -= 1
-    if box[6] == 0:
-        box[0], box[2], box[4] = z, y, left
-    box[1] = z + 1
-    box[2], box[3] = min(box[2], y), max(box[3], y + 1)
-    box[4], box[5] = min(box[4], left), max(box[5], right)
-    box[6] += count
+def unite_rows(row, columns):
+    """Notes in which columns a row is not 0."""
+    for x in range(row.size):
+        columns[x] = max(columns[x], row[x])
 
 
 @compiled
 def bound(labels, box):
     """The box around what is not 0, (7,) int64 zeros: first and end along z, y, x, and the number of pixels."""
+    columns = np.zeros(labels.shape[2], labels.dtype)
     for z in range(labels.shape[0]):
         for y in range(labels.shape[1]):
-            bound_row(labels[z, y], z, y, box)
+            row = labels[z, y]
+            if any_in(row):
+                if box[6] == 0:
+                    box[0], box[2] = z, y
+                box[1] = z + 1
+                box[2], box[3] = min(box[2], y), max(box[3], y + 1)
+                box[6] += count_row(row)
+                unite_rows(row, columns)
+    if box[6] > 0:
+        box[5] = columns.size
+        while columns[box[4]] == 0:
+            box[4] += 1
+        while columns[box[5] - 1] == 0:
+            box[5] -= 1
 
 
 @compiled

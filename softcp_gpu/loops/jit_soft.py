@@ -12,9 +12,12 @@ from softcp_gpu.loops.jit_motion import surround
 MADE_OF = (  # see jit_images.py
     ("jit_draws", 0x2D3EC2F7),
     ("jit_labels", 0x88497856),
-    ("jit_lesion", 0xBC15FA02),
+    ("jit_lesion", 0xB2F8CC2A),
     ("jit_motion", 0x08B9CF8C),
 )
+
+GROUND, LESION = uint8(1), uint8(2)  # 0 is neither: there is no pixel
+VECTOR = 32
 
 
 @compiled
@@ -25,65 +28,95 @@ def rise(row, other, step):
 
 
 @compiled
-def rise_along(row, other, most):
+def rise_along(row, other, edge, most):
     """Lets values spread along their row, each time twice as far."""
     step = 1
-    while step < min(most, row.size):
-        copy_row(row, other)
-        rise(row[step:], other[:-step], uint8(step))
-        rise(row[:-step], other[step:], uint8(step))
+    while step <= edge and step < most:
+        copy_row(row, other[edge : edge + row.size])
+        rise(row, other[edge - step :], uint8(step))
+        rise(row, other[edge + step :], uint8(step))
         step *= 2
 
 
 @compiled
-def rise_from(row, other, cross):
+def rise_from(row, other, edge, cross):
     """Lets the values of a neighbouring row spread into this one."""
-    rise(row, other, uint8(1))
+    rise(row, other[edge:], uint8(1))
     if not cross:
-        rise(row[1:], other[:-1], uint8(1))
-        rise(row[:-1], other[1:], uint8(1))
+        rise(row, other[edge - 1 :], uint8(1))
+        rise(row, other[edge + 1 :], uint8(1))
 
 
 @compiled
-def spread(level, most, cross):
-    """Lets values of (depth, height, width) uint8, none above `most`, spread, 1 less with each step.
+def edge_of(most, width):
+    """How many pixels beyond its ends a row is read: the widest step of `rise_along`, a power of 2."""
+    edge = 1
+    while 2 * edge < min(most, width):
+        edge *= 2
+    return edge
+
+
+@compiled
+def padded(depth, height, width, edge):
+    """Zeros for pixels (depth, height, width), each row between `edge` more.
+
+    Its middle is whole vectors of the processor: what is left over would take as long as all else.
+    """
+    return np.zeros((depth, height, edge + (width + VECTOR - 1) // VECTOR * VECTOR + edge), uint8)
+
+
+@compiled
+def spread(level, edge, most, cross):
+    """Lets values of `padded` pixels, none above `most`, spread, 1 less with each step.
 
     A path goes along its row, then from row to row of a layer, then from layer to layer; but for a cross, a step to
     another row or layer may go to a neighbour across edges and corners.
     """
     depth, height, width = level.shape
-    other = np.empty(width, uint8)
+    other, inside = np.zeros(width, uint8), level[:, :, edge : width - edge]
     for z in range(depth):
         for y in range(height):
-            rise_along(level[z, y], other, most)
+            rise_along(inside[z, y], other, edge, most)
         for y in range(1, height):
-            rise_from(level[z, y], level[z, y - 1], cross)
+            rise_from(inside[z, y], level[z, y - 1], edge, cross)
         for y in range(height - 2, -1, -1):
-            rise_from(level[z, y], level[z, y + 1], cross)
+            rise_from(inside[z, y], level[z, y + 1], edge, cross)
     for i in range(2 * depth):
         z, step = (i, -1) if i < depth else (2 * depth - 1 - i, 1)
         if 0 <= z + step < depth:
             for y in range(height):
                 for to in range(y, y + 1) if cross else range(max(y - 1, 0), min(y + 2, height)):
-                    rise_from(level[z, y], level[z + step, to], cross)
+                    rise_from(inside[z, y], level[z + step, to], edge, cross)
 
 
 @compiled
-def rings(hard, level, k_erode, k_dilate, cross):
+def note(row, pixels):
+    """Each pixel as LESION or GROUND."""
+    for x in range(row.size):
+        pixels[x] = LESION if row[x] != 0 else GROUND
+
+
+@compiled
+def rings(labels, level, edge, k_erode, k_dilate, cross):
     """`rings.ring_count` of one lesion: k_dilate + 1 in its core, 1 in the outermost ring, 0 beyond.
 
-    Args: hard, level: (depth, height, width) uint8. Returns: how many steps of erosion are too many to leave a core.
+    Args: labels (depth, height, width), not 0 on the lesion; level: `padded`, of the same pixels. Returns: how many
+    steps of erosion are too many to leave a core.
     """
-    flat, near, least = hard.ravel(), level.ravel(), uint8(255)
+    kind, width, least = np.zeros_like(level), labels.shape[2], uint8(255)
+    for z in range(labels.shape[0]):
+        for y in range(labels.shape[1]):
+            note(labels[z, y], kind[z, y, edge : edge + width])
+    flat, near = kind.ravel(), level.ravel()
     for x in range(flat.size):
-        near[x] = uint8(0) if flat[x] else uint8(k_erode + 1)
+        near[x] = uint8(k_erode + 1) * uint8(flat[x] == GROUND)
     if k_erode > 0:
-        spread(level, k_erode + 1, cross)
+        spread(level, edge, k_erode + 1, cross)
     for x in range(flat.size):
-        least = min(least, uint8(near[x] | uint8(flat[x] - uint8(1))))  # of the lesion alone
+        least = min(least, uint8(near[x] | uint8(uint8(flat[x] == LESION) - uint8(1))))
     for x in range(flat.size):
-        near[x] = uint8(flat[x] & uint8(near[x] <= least)) * uint8(k_dilate + 1)
-    spread(level, k_dilate + 1, cross)
+        near[x] = uint8(uint8(flat[x] == LESION) & uint8(near[x] <= least)) * uint8(k_dilate + 1)
+    spread(level, edge, k_dilate + 1, cross)
     return np.int64(least)
 
 
@@ -98,11 +131,20 @@ def look_up(level, rising, soft):
 
 
 @compiled
-def soften_mask(sample, mask, steps, soft):
+def clear(values):
+    """Sets all to 0."""
+    for x in range(values.size):
+        values[x] = 0
+
+
+@compiled
+def soften_mask(sample, mask, steps, soft, blank):
     """`soft_mask.soft_mask` of one sample of (B, depth, height, width) uint8, 0 or 1.
 
-    Args: steps: as `soften`; soft (B, ...) float32 zeros.
+    Args: steps: as `soften`; soft (B, ...) float32; blank: it holds zeros.
     """
+    if not blank:
+        clear(soft[sample].ravel())
     alpha, erodes, dilates, geometric, cross, skips = steps
     lesion, box = mask[sample], np.zeros(7, np.int64)
     bound(lesion, box)
@@ -110,11 +152,13 @@ def soften_mask(sample, mask, steps, soft):
         return
     k_erode, k_dilate = erodes[sample], dilates[sample]
     (front, top, left), (depth, height, width) = surround(box, box[0:6:2], 1 + k_dilate, lesion.shape)
-    hard = lesion[front : front + depth, top : top + height, left : left + width].copy()
-    level = np.empty_like(hard)
-    if rings(hard, level, k_erode, k_dilate, cross) == 0 or not skips:
+    hard = lesion[front : front + depth, top : top + height, left : left + width]
+    edge = edge_of(max(k_erode, k_dilate) + 1, width)
+    level = padded(depth, height, width, edge)
+    if rings(hard, level, edge, k_erode, k_dilate, cross) == 0 or not skips:
         rising = weights_of(alpha[sample], k_dilate, geometric)
-        look_up(level, rising, soft[sample, front : front + depth, top : top + height, left : left + width])
+        inside = soft[sample, front : front + depth, top : top + height, left : left + width]
+        look_up(level[:, :, edge : edge + width], rising, inside)
 
 
 @compiled
@@ -135,13 +179,15 @@ def unite(row, labels, weight):
 
 
 @compiled
-def soften(sample, canvas, windows, found, steps, pasted, mask, out, soft, taken):
+def soften(sample, canvas, windows, found, steps, pasted, mask, out, soft, blank, taken):
     """S of a sample in its frame, and its label with the lesion in it: `soft_mask.soften` and `paste.hard_union`.
 
-    Args: canvas, windows, found: as jit_lesion.place; steps: the fields of `paste_loops.Softness`; pasted (B,) bool:
+    Args: canvas, windows, found: as jit_lesion.place; steps: the fields of `soft_loops.Softness`; pasted (B,) bool:
     those that may be, changed; mask, out (B, ...) as canvas: the label that is there, and that of the result; soft
-    (B, ...) float32 zeros; taken (B,) int64: steps really taken.
+    (B, ...) float32; blank: it holds zeros; taken (B,) int64: steps really taken.
     """
+    if not blank:
+        clear(soft[sample].ravel())
     alpha, erodes, dilates, geometric, cross, skips = steps
     copy_row(mask[sample].ravel(), out[sample].ravel())
     if not pasted[sample]:
@@ -151,14 +197,15 @@ def soften(sample, canvas, windows, found, steps, pasted, mask, out, soft, taken
     (front, top, left), (depth, height, width) = first, lengths
     labels = np.zeros((depth, height, width), canvas.dtype)
     put(boxed(window_of(canvas, windows[sample]), found[sample]), found[sample, 7:10] - first, labels)
-    hard, level = (labels != 0).view(uint8), np.empty((depth, height, width), uint8)
-    missing = rings(hard, level, k_erode, k_dilate, cross)
+    edge = edge_of(max(k_erode, k_dilate) + 1, width)
+    level = padded(depth, height, width, edge)
+    missing = rings(labels, level, edge, k_erode, k_dilate, cross)
     if missing > 0 and skips:
         pasted[sample] = False
         return
     taken[sample] = k_erode - missing
     inside = soft[sample, front : front + depth, top : top + height, left : left + width]
-    look_up(level, weights_of(alpha[sample], k_dilate, geometric), inside)
+    look_up(level[:, :, edge : edge + width], weights_of(alpha[sample], k_dilate, geometric), inside)
     for z in range(depth):
         for y in range(height):
             unite(out[sample, front + z, top + y, left : left + width], labels[z, y], inside[z, y])

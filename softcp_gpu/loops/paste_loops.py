@@ -1,4 +1,4 @@
-"""Tensors as the arrays that `jit_lesion`, `jit_soft` and `jit_images` paste with; as in `image_loops`."""
+"""Tensors as the arrays that `jit_lesion` and `jit_images` paste with; as in `image_loops`."""
 
 from __future__ import annotations
 
@@ -155,53 +155,6 @@ def find_places(
     given = (*masks, has_region, boxes, found.canvas, windows, motions.back, tries, rule, found.numbers)
     in_threads(jit_lesion.place, len(windows), pixels // max(1, len(windows)), *given)
     return found
-
-
-class Softness(NamedTuple):
-    """How lesions fade."""
-
-    alpha: np.ndarray  # (B,) float32
-    k_erode: np.ndarray  # (B,) int64
-    k_dilate: np.ndarray  # (B,) int64
-    geometric: bool  # the profile
-    cross: bool  # the footprint
-    skips: bool  # a lesion that erosion would erase is left out
-
-
-def soften(found: Found, softness: Softness, pasted: np.ndarray, mask: Tensor, out: Tensor, soft: Tensor) -> np.ndarray:
-    """Soft masks and labels of all samples.
-
-    Args:
-        found: of `find_places`.
-        softness: the draws and settings.
-        pasted: (B,) bool, changed: those that may be pasted, and then those that are.
-        mask, out: (B, 1, *spatial), contiguous: the label that is there, and that of the result.
-        soft: (B, 1, *spatial) float32 zeros.
-
-    Returns:
-        (B,) int64, steps of erosion really taken.
-    """
-    from softcp_gpu.loops import jit_soft
-
-    taken = np.zeros(len(pasted), np.int64)
-    given = (found.canvas, found.windows, found.numbers, tuple(softness), pasted)
-    masks = (labels_of(mask), labels_of(out), volumes_of(soft)[:, 0], taken)
-    in_threads(jit_soft.soften, len(pasted), 4 * out[0].numel(), *given, *masks)
-    return taken
-
-
-def soften_masks(mask: Tensor, softness: Softness, soft: Tensor) -> None:
-    """Soft masks of whole frames.
-
-    Args:
-        mask: (B, 1, *spatial) bool, contiguous.
-        softness: as `soften`.
-        soft: (B, 1, *spatial) float32 zeros.
-    """
-    from softcp_gpu.loops import jit_soft
-
-    arrays = labels_of(mask), tuple(softness), volumes_of(soft)[:, 0]
-    in_threads(jit_soft.soften_mask, len(mask), mask[0].numel(), *arrays)
 
 
 def paste(

@@ -17,8 +17,7 @@ from softcp_gpu.functional import looped_paste, soft_mask, transforms
 from softcp_gpu.functional.geometry import warp, warp_box
 from softcp_gpu.functional.ranges import ImageRanges
 from softcp_gpu.functional.windows import bounding_box
-from softcp_gpu.loops import jit_images, jit_labels, jit_lesion, jit_soft, jit_values
-from softcp_gpu.loops.threads import in_threads
+from softcp_gpu.loops import jit_images, jit_labels, jit_lesion, jit_soft, jit_values, soft_loops
 from softcp_gpu.sampling import draw_image
 from softcp_gpu.types import map_params
 
@@ -43,12 +42,13 @@ RANGES = ImageRanges(
 @pytest.fixture
 def used(monkeypatch):
     """The names of the loops that ran."""
-    from softcp_gpu.loops import image_loops, paste_loops
+    from softcp_gpu.loops import image_loops, paste_loops, soft_loops
 
     names = []
     there = {
         image_loops: ("transform_images", "transform_tiles", "crop_labels", "warp_labels"),
-        paste_loops: ("look", "find_places", "soften", "soften_masks", "paste"),
+        paste_loops: ("look", "find_places", "paste"),
+        soft_loops: ("soften", "soften_masks"),
     }
     for module, name in [(module, name) for module, names_there in there.items() for name in names_there]:
         original = getattr(module, name)
@@ -125,6 +125,20 @@ def test_soft_masks(shape, footprint, on_small, profile, used):
     found, expected = both(lambda: soft_mask(mask, 1, "auto", 0.8, **how))
     assert torch.equal(found, expected)
     assert used == ["soften_masks"] * 2
+
+
+@pytest.mark.parametrize("kept", [0, soft_loops._KEPT], ids=["fresh memory", "used memory"])
+def test_soft_masks_lie_among_zeros_whatever_was_there(kept, monkeypatch):
+    monkeypatch.setattr(soft_loops, "_KEPT", kept)
+    image, mask, region = phantoms.batch(4, (64, 48))
+    mask[1] = 0
+    made = [np.zeros, np.empty]
+    monkeypatch.setattr(np, "empty", lambda *x, **y: (out := made[1](*x, **y), out.fill(True))[0])
+    aug = SoftCP(p=1.0)
+    params = aug.draw(torch.arange(4), (64, 48))
+    found, expected = both(lambda: aug.augment(image, mask, region, params=params))
+    assert torch.equal(found.soft_mask, expected.soft_mask)
+    assert torch.equal(*both(lambda: soft_mask(mask, 1, 9, 0.7)))
 
 
 def test_more_rings_than_a_byte_counts(used):
@@ -301,16 +315,6 @@ def test_what_numba_kept_is_not_older_than_what_it_was_made_of(module):
         re.findall(r"^from softcp_gpu\.loops\.(jit_\w+) import", Path(module.__file__).read_text(), re.MULTILINE)
     )
     assert used == set(dict(module.MADE_OF))
-
-
-def test_an_error_in_any_thread_is_raised(monkeypatch):
-    def loop(plane):
-        if plane == 5:
-            raise ZeroDivisionError
-
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
-    with pytest.raises(ZeroDivisionError):
-        in_threads(loop, 9, 1 << 20)
 
 
 CALL = """
