@@ -18,7 +18,12 @@ from softcp_gpu.types import ImageParams, IntensityParams
 
 def works(x: Tensor, *params: Tensor) -> bool:
     """Whether the functions of this file do it: labels and images of up to 32 bits."""
-    known = not x.is_complex() and x.dtype != torch.float64 and execution.may_read_values(x) and x.numel() > 0
+    return not x.is_complex() and x.dtype != torch.float64 and runs_on(x, *params)
+
+
+def runs_on(x: Tensor, *params: Tensor) -> bool:
+    """Whether loops may do it, on labels and images of any kind."""
+    known = execution.may_read_values(x) and x.numel() > 0
     return known and not execution.asks_for_gradients(x, *params) and loops.run_on(x, *params)
 
 

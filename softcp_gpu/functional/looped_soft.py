@@ -20,7 +20,7 @@ def softens(mask: Tensor, alpha: float | Tensor, steps: tuple[int, int]) -> bool
     """Whether `soft_masks` does it, with at most so many steps."""
     drawn = (alpha,) if isinstance(alpha, Tensor) else ()
     dtype = alpha.dtype if isinstance(alpha, Tensor) else torch.get_default_dtype()
-    return max(steps) <= MOST_STEPS and dtype == torch.float32 and looped.works(mask, *drawn)
+    return max(steps) <= MOST_STEPS and dtype == torch.float32 and looped.runs_on(mask, *drawn)
 
 
 def soft_masks(
@@ -32,9 +32,10 @@ def soft_masks(
     profile: str,
     on_small: str,
 ) -> Tensor:
-    """`soft_mask.soft_mask` of checked masks (B, 1, *spatial) bool, where `softens` says so."""
+    """`soft_mask.soft_mask` of checked masks (B, 1, *spatial), where `softens` says so."""
     softness = softness_of(len(mask), alpha, k_erode, k_dilate, footprint, profile, on_small)
-    return soft_loops.soften_masks(mask.contiguous(), softness)
+    hard = mask if mask.dtype == torch.uint8 else mask.bool()
+    return soft_loops.soften_masks(hard.contiguous(), softness)
 
 
 def softness_of(

@@ -82,11 +82,10 @@ def soft_mask(
         checks.fades_in_time(_maximum(k_dilate), alpha)
     most = (_maximum(k_erode), _maximum(k_dilate))
     in_pixels = spacing is None and isinstance(footprint, str)
+    if in_pixels and looped_soft.softens(mask, alpha, most):
+        return looped_soft.soft_masks(mask, alpha, k_erode, k_dilate, str(footprint), profile, on_small)
     if in_pixels and fused.softens_at_once(mask, alpha, most):
         return soft_operators.soft_mask(mask, alpha, k_erode, k_dilate, *most, str(footprint), profile, on_small)
-    lesion = checks.as_bool(mask)
-    if in_pixels and looped_soft.softens(lesion, alpha, most):
-        return looped_soft.soft_masks(lesion, alpha, k_erode, k_dilate, str(footprint), profile, on_small)
     alpha = _per_sample(alpha, batch, mask)
     steps = Steps(
         _per_sample(k_erode, batch, mask),
@@ -95,6 +94,7 @@ def soft_mask(
         *most,
         None if spacing is None else _same_spacing(spacing, mask),
     )
+    lesion = checks.as_bool(mask)
     with execution.frames_of(mask.shape[2:]):
         if batch and execution.may_read_values(mask):
             return _soften_boxes(lesion, steps, footprint, profile, on_small)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from softcp_gpu.loops.image_loops import labels_of, volumes_of
+from softcp_gpu.loops.image_loops import labels_of
 from softcp_gpu.loops.paste_loops import Found
 from softcp_gpu.loops.threads import in_threads
 
@@ -43,32 +42,33 @@ def soften(
     """
     from softcp_gpu.loops import jit_soft
 
-    taken, (soft, blank) = np.zeros(len(pasted), np.int64), _frames(mask)
+    labels, taken = labels_of(mask), np.zeros(len(pasted), np.int64)
+    soft, blank = _frames(labels)
     given = (found.canvas, found.windows, found.numbers, tuple(softness), pasted)
-    masks = (labels_of(mask), labels_of(out), volumes_of(soft)[:, 0], blank, taken)
-    in_threads(jit_soft.soften, len(pasted), 4 * out[0].numel(), *given, *masks)
-    return soft, taken
+    in_threads(jit_soft.soften, len(pasted), 4 * labels[0].size, *given, labels, labels_of(out), soft, blank, taken)
+    return torch.from_numpy(soft).view(mask.shape), taken
 
 
 def soften_masks(mask: Tensor, softness: Softness) -> Tensor:
     """Soft masks of whole frames, (B, 1, *spatial) float32.
 
     Args:
-        mask: (B, 1, *spatial) bool, contiguous.
+        mask: (B, 1, *spatial) bool or uint8, contiguous; not 0 on the lesion.
         softness: as `soften`.
     """
     from softcp_gpu.loops import jit_soft
 
-    soft, blank = _frames(mask)
-    pixels = math.prod(mask.shape[1:]) // 4  # a quarter of what is done for a pixel elsewhere
-    in_threads(jit_soft.soften_mask, len(mask), pixels, labels_of(mask), tuple(softness), volumes_of(soft)[:, 0], blank)
-    return soft
+    labels = labels_of(mask)
+    soft, blank = _frames(labels)
+    pixels = labels[0].size // 4  # a quarter of what is done for a pixel elsewhere
+    in_threads(jit_soft.soften_mask, len(labels), pixels, labels, tuple(softness), soft, blank)
+    return torch.from_numpy(soft).view(mask.shape)
 
 
-def _frames(mask: Tensor) -> tuple[Tensor, bool]:
-    """Memory for soft masks, and whether it is 0 all over.
+def _frames(labels: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Memory for the soft masks of frames (B, depth, height, width), and whether it is 0 all over.
 
     Much memory comes fresh from the system, and what nobody looks at costs nothing. Less has been used before.
     """
-    blank = 4 * mask.numel() > _KEPT
-    return torch.from_numpy((np.zeros if blank else np.empty)(mask.shape, np.float32)), blank
+    blank = 4 * labels.size > _KEPT
+    return (np.zeros if blank else np.empty)(labels.shape, np.float32), blank
