@@ -50,7 +50,7 @@ def transform_images(image: Tensor, out: Tensor, crops: Crops, slots: Slots) -> 
     from softcp_gpu.loops import jit_images
 
     arrays = volumes_of(image), volumes_of(out), *crops, tuple(slots)
-    in_threads(jit_images.transform_images, *units_of(out), *arrays)
+    in_threads(jit_images.transform_image, len(out) * out.shape[1], out[0, 0].numel(), *arrays)
 
 
 def transform_tiles(

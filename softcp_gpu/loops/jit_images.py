@@ -6,11 +6,17 @@ from numpy import float32, int32, uint32
 from softcp_gpu.loops.compiled import compiled
 from softcp_gpu.loops.jit_draws import crops, linear_lines
 from softcp_gpu.loops.jit_motion import sampling_affine, surround
-from softcp_gpu.loops.jit_values import bounds_of, change, copy, ranged
+from softcp_gpu.loops.jit_spans import blank, spans_of, whole_rows
+from softcp_gpu.loops.jit_values import bounds_of, change, copy, ranged, reach_of
 
 # CRC-32 of the files that are compiled into what is below. Numba keeps that until this file changes, and looks at no
 # other: so this file has to change with them, and a test sees to it.
-MADE_OF = (("jit_draws", 0x2D3EC2F7), ("jit_motion", 0x08B9CF8C), ("jit_values", 0x8E680049))
+MADE_OF = (
+    ("jit_draws", 0x2D3EC2F7),
+    ("jit_motion", 0x08B9CF8C),
+    ("jit_spans", 0x04CDED8E),
+    ("jit_values", 0xBF7D3FC8),
+)
 
 
 @compiled
@@ -50,26 +56,24 @@ def crop(block, out, first, weight, line):
 
 
 @compiled
-def transform_images(unit, each, image, out, size, start, slots):
-    """`transforms.transform_image` of (B, C, depth, height, width) float32.
+def transform_image(plane, image, out, size, start, slots):
+    """`transforms.transform_image` of one channel of a sample, of (B, C, depth, height, width) float32.
 
-    Args: unit: `each` channels of a sample; out: may be `image`; size, start: (B, n), of the crops; slots: the fields
-    of `image_loops.Slots`.
+    Args: out: may be `image`; size, start: (B, n), of the crops; slots: the fields of `image_loops.Slots`.
     """
     channels, (depth, height, width) = image.shape[1], image.shape[2:]
-    b, draws, crosses = unit * each // channels, draws_of(slots, unit * each // channels), depth + height + width
+    b, c, crosses = plane // channels, plane % channels, depth + height + width
+    draws, spans = draws_of(slots, b), whole_rows(depth, height, width)
     spare, line = np.empty((depth, height, width), float32), np.empty(2 * (width + draws[3]) + 1, float32)
     first, weight = np.empty(crosses, int32), np.empty(crosses, float32)
+    source, block = image[b, c], out[b, c]
     if crops(size[b]):
         linear_lines(size[b], start[b], image.shape[2:], first, weight)
-    for c in range(unit * each % channels, unit * each % channels + each):
-        source, block = image[b, c], out[b, c]
-        if crops(size[b]):
-            crop(source, spare, first, weight, line)
-            source = spare
-        bounds = bounds_of(source) if ranged(draws) else (float32(0), float32(0))
-        window = np.array([0, 0, 0, c, channels, depth, height, width])
-        change(source, block, spare, line, bounds, window, draws)
+        crop(source, spare, first, weight, line)
+        source = spare
+    bounds = bounds_of(source) if ranged(draws) else (float32(0), float32(0))
+    window = np.array([0, 0, 0, c, channels, depth, height, width])
+    change(source, block, spare, line, bounds, window, draws, spans)
 
 
 @compiled
@@ -96,41 +100,44 @@ def pick(flat, at, down, right, share_y, share_x, row):
 
 
 @compiled
-def warp(images, out, affine, start):
+def warp(images, out, affine, start, spans):
     """`geometry.warp_linear` of (C, depth, height, width) into a window that begins at pixel `start` of its frame.
 
-    Args: affine (3, 4), as `geometry.sampling_affine`.
+    Args: affine (3, 4), as `geometry.sampling_affine`; spans (depth, height, 2): what is made of a row, the rest is 0.
     """
-    (layers, height, width), length = images.shape[1:], out.shape[3]
-    at, shares, far = np.empty(length, uint32), np.empty((3, length), float32), np.empty(length, float32)
+    (layers, height, width), most = images.shape[1:], out.shape[3]
+    places, parts, across = np.empty(most, uint32), np.empty((3, most), float32), np.empty(most, float32)
     strides = (height * width, width, 1)
-    down, right = uint32(width if height > 1 else 0), uint32(1 if width > 1 else 0)
+    down, aside = uint32(width if height > 1 else 0), uint32(1 if width > 1 else 0)
     for z in range(out.shape[1]):
         for y in range(out.shape[2]):
+            left, right = spans[z, y]
+            at, far, length = places[: right - left], across[: right - left], right - left
             at[:] = 0
             for axis in range(1 if layers == 1 else 0, 3):
                 toward, steps = affine[axis], images.shape[axis + 1]
                 before = (toward[3] + toward[0] * float32(start[0] + z)) + toward[1] * float32(start[1] + y)
-                locate(before, toward[2], start[2], steps, strides[axis], at, shares[axis])
+                locate(before, toward[2], start[2] + left, steps, strides[axis], at, parts[axis])
             for c in range(len(images)):
-                flat, row = images[c].ravel(), out[c, z, y]
-                pick(flat, at, down, right, shares[1], shares[2], row)
+                blank(out[c, z, y], left, right)
+                flat, row = images[c].ravel(), out[c, z, y, left:right]
+                pick(flat, at, down, aside, parts[1], parts[2], row)
                 if layers > 1:
-                    pick(flat[strides[0] :], at, down, right, shares[1], shares[2], far)
+                    pick(flat[strides[0] :], at, down, aside, parts[1], parts[2], far)
                     for x in range(length):
-                        row[x] += shares[0, x] * (far[x] - row[x])
+                        row[x] += parts[0, x] * (far[x] - row[x])
 
 
 @compiled
-def tiles_of(images, affine, begin, lengths, frame, bounds, first, channels, draws):
+def tiles_of(images, affine, begin, lengths, spans, frame, bounds, first, channels, draws):
     """A part of a frame, some channels that are moved and whose intensities are transformed; see `transform_tiles`.
 
-    Args: images (c, depth, height, width); begin, lengths, frame: (3,) each; first: the number of its first channel, of
-    all `channels`; bounds (c, 2).
+    Args: images (c, depth, height, width); begin, lengths, frame: (3,) each; spans: as `change`; first: the number of
+    its first channel, of all `channels`; bounds (c, 2).
     """
     depth, height, width = lengths
     tiles = np.empty((len(images), depth, height, width), float32)
-    warp(images, tiles, affine, begin)
+    warp(images, tiles, affine, begin, spans)
     spare, line = np.empty((depth, height, width), float32), np.empty(width + 2 * draws[3] + 1, float32)
     for c in range(len(images)):
         window = np.array([begin[0], begin[1], begin[2], first + c, channels, frame[0], frame[1], frame[2]])
@@ -138,7 +145,7 @@ def tiles_of(images, affine, begin, lengths, frame, bounds, first, channels, dra
         if np.isnan(low) and ranged(draws):
             low, high = bounds_of(images[c])
         block = tiles[c]
-        change(block, block, spare, line, (low, high), window, draws)
+        change(block, block, spare, line, (low, high), window, draws, spans)
     return tiles
 
 
@@ -155,8 +162,8 @@ def transform_tiles(unit, each, image, rows, out, affine, windows, bounds, slots
     some, draws = slice(first, first + each), draws_of(slots, b)
     begin, frame, (front, top, left), lengths = windows[b, :3], windows[b, 3:6], windows[b, 6:9], windows[b, 9:]
     depth, height, width = lengths
-    given = (affine[b], begin, lengths, frame, bounds[b, some], first, channels, draws)
-    tiles = tiles_of(image[rows[b], some], *given)
+    given = (affine[b], begin, lengths, whole_rows(depth, height, width), frame, bounds[b, some], first, channels)
+    tiles = tiles_of(image[rows[b], some], *given, draws)
     for c in range(each):
         tile = out[b, first + c]
         for z in range(tile.shape[0]):
@@ -193,13 +200,15 @@ def paste_tiles(unit, each, image, rows, background, out, soft, pasted, found, m
             copy(background[b, c], out[b, c])
     if not pasted[b]:
         return
-    # What is blurred needs neighbours, twice if both slots do it.
-    margin = reach[b] + (2 * draws[3] if (draws[2] > 0).any() else 0)
-    begin, lengths = surround(found[b], found[b, 7:10], margin, frame)
+    margin = reach_of(draws[2], draws[3])  # what is blurred needs neighbours
+    begin, lengths = surround(found[b], found[b, 7:10], reach[b] + margin, frame)
+    (front, top, left), (depth, height, width) = begin, lengths
+    weight = soft[b, front : front + depth, top : top + height, left : left + width]
+    spans = spans_of(weight, margin)
     affine = sampling_affine(moves[b], offset[b], image.shape[2:])
-    tiles = tiles_of(image[rows[b], some], affine, begin, lengths, frame, bounds[b, some], first, channels, draws)
+    given = (affine, begin, lengths, spans, frame, bounds[b, some], first, channels, draws)
+    tiles = tiles_of(image[rows[b], some], *given)
     for c in range(each):
-        for z in range(tiles.shape[1]):
-            for y in range(tiles.shape[2]):
-                to_z, to_y, left, right = begin[0] + z, begin[1] + y, begin[2], begin[2] + tiles.shape[3]
-                blend(out[b, first + c, to_z, to_y, left:right], tiles[c, z, y], soft[b, to_z, to_y, left:right])
+        for z in range(depth):
+            for y in range(height):
+                blend(out[b, first + c, front + z, top + y, left : left + width], tiles[c, z, y], weight[z, y])

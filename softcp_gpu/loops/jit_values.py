@@ -10,8 +10,9 @@ from numpy import float32, int32, uint32
 
 from softcp_gpu.loops.compiled import compiled, reduced
 from softcp_gpu.loops.jit_draws import kernel_of, keys_of
+from softcp_gpu.loops.jit_spans import blank
 
-MADE_OF = (("jit_draws", 0x2D3EC2F7),)  # see jit_images.py
+MADE_OF = (("jit_draws", 0x2D3EC2F7), ("jit_spans", 0x04CDED8E))  # see jit_images.py
 
 TINY = float32(np.finfo(np.float32).tiny)
 ROUNDS = float32(1.5 * 2**23)  # added and taken away again, it leaves a whole number
@@ -141,6 +142,16 @@ def add_rows(one, other, weight, row):
 
 
 @compiled
+def reach_of(blurs, radius):
+    """How far the blurs of all slots look, one after the other."""
+    reach = 0
+    for sigma in blurs:
+        if sigma > 0:
+            reach += taps_of(kernel_of(sigma, radius)).size // 2
+    return reach
+
+
+@compiled
 def taps_of(kernel):
     """Without the outer weights that no sum in float32 would notice, which most kernels have."""
     radius = kernel.size // 2
@@ -151,25 +162,28 @@ def taps_of(kernel):
 
 
 @compiled
-def sum_lines(lines, n, kernel, row):
-    """The neighbours of line n along an axis, (length, width), weighted."""
-    radius, length, middle = kernel.size // 2, lines.shape[0], lines[n]
+def sum_lines(lines, n, left, kernel, row):
+    """The neighbours of line n along an axis, (length, width), weighted; from pixel `left` on."""
+    radius, length, middle = kernel.size // 2, lines.shape[0], lines[n][left:]
     for x in range(row.size):
         row[x] = kernel[radius] * middle[x]
     for k in range(1, radius + 1):
-        add_rows(lines[mirrored(n - k, length)], lines[mirrored(n + k, length)], kernel[radius + k], row)
+        one, other = lines[mirrored(n - k, length)], lines[mirrored(n + k, length)]
+        add_rows(one[left:], other[left:], kernel[radius + k], row)
 
 
 @compiled
-def blur(block, out, kernel, line):
+def blur(block, out, kernel, line, spans):
     """Along the last two axes of (depth, height, width); `line` is for a row with its mirrored ends."""
-    radius, width = kernel.size // 2, block.shape[2]
-    middle = line[radius : radius + width]
+    radius = kernel.size // 2
     for z in range(block.shape[0]):
         for y in range(block.shape[1]):
-            row = out[z, y]
-            sum_lines(block[z], y, kernel, middle)
-            for k in range(radius):
+            left, right = spans[z, y]
+            blank(out[z, y], left, right)
+            row, width = out[z, y, left:right], right - left
+            middle = line[radius : radius + width]
+            sum_lines(block[z], y, left, kernel, middle)
+            for k in range(radius if width > 0 else 0):
                 line[radius - 1 - k] = middle[mirrored(-1 - k, width)]
                 line[radius + width + k] = middle[mirrored(width + k, width)]
             for x in range(width):
@@ -183,15 +197,16 @@ def blur_layers(block, out, kernel):
     """Along the first axis."""
     layers, to = block.reshape(block.shape[0], -1), out.reshape(block.shape[0], -1)
     for z in range(len(layers)):
-        sum_lines(layers, z, kernel, to[z])
+        sum_lines(layers, z, 0, kernel, to[z])
 
 
 @compiled
-def change(source, block, spare, line, bounds, window, draws):
+def change(source, block, spare, line, bounds, window, draws, spans):
     """`intensity.apply_intensity` of one channel of a sample, (depth, height, width), into `block`.
 
     Args: source: may be `block` or `spare`, which is as large; bounds (2,); window: first pixel, channel and channels,
-    and lengths of the frame, (8,) int64; draws: those of the sample, of `image_loops.Slots`.
+    and lengths of the frame, (8,) int64; draws: those of the sample, of `image_loops.Slots`; spans (depth, height, 2)
+    int64: first and end of what is needed of each row, and for a blur of its neighbours too.
     """
     here, amplitude, (gammas, sigmas, blurs, radius, seed, stream) = source, bounds[1] - bounds[0], draws
     for slot in range(gammas.size):
@@ -201,13 +216,14 @@ def change(source, block, spare, line, bounds, window, draws):
             key, other_key = keys_of(seed, stream + slot)
             for z in range(block.shape[0]):
                 for y in range(block.shape[1]):
-                    row = to[z, y]
+                    left, right = spans[z, y]
                     if to is not here:
-                        copy(here[z, y], row)
+                        copy(here[z, y], to[z, y])
+                    row = to[z, y, left:right]
                     if gamma != 1:
                         correct_gamma(row, gamma, bounds[0], bounds[1], line)
                     if sigma > 0:
-                        pixel = ((window[0] + z) * window[6] + window[1] + y) * window[7] + window[2]
+                        pixel = ((window[0] + z) * window[6] + window[1] + y) * window[7] + window[2] + left
                         first, step = uint32(pixel * window[4] + window[3]), uint32(window[4])
                         add_noise(row, sigma * amplitude, first, step, key, other_key)
             here = to
@@ -218,7 +234,7 @@ def change(source, block, spare, line, bounds, window, draws):
             if block.shape[0] > 1:
                 blur_layers(here, to, kernel)
                 here, to = to, other
-            blur(here, to, kernel, line)
+            blur(here, to, kernel, line, spans)
             here = to
     if here is not block:
         copy(here, block)

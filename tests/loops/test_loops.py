@@ -17,7 +17,7 @@ from softcp_gpu.functional import looped_paste, soft_mask, transforms
 from softcp_gpu.functional.geometry import warp, warp_box
 from softcp_gpu.functional.ranges import ImageRanges
 from softcp_gpu.functional.windows import bounding_box
-from softcp_gpu.loops import jit_images, jit_labels, jit_lesion, jit_soft, jit_values, soft_loops
+from softcp_gpu.loops import jit_images, jit_labels, jit_lesion, jit_soft, jit_spans, jit_values, soft_loops
 from softcp_gpu.sampling import draw_image
 from softcp_gpu.types import map_params
 
@@ -146,6 +146,28 @@ def test_more_rings_than_a_byte_counts(used):
     mask[..., 0] = True
     assert SoftMask(alpha=0.99, k_dilate=260, k_erode=0)(mask).count_nonzero() == 261
     assert not used
+
+
+@SHAPES
+def test_a_blur_in_both_slots_at_the_borders_of_lesion_and_frame(shape):
+    image, mask, region = phantoms.batch(6, shape, channels=2)
+    aug = SoftCP(p=1.0, object_transform={"intensity": ("blur",), "blur_sigma_px": (1.0, 5.0)}, max_lesion_overlap=9)
+    params = aug.draw(torch.arange(6), shape)
+    found, expected = both(lambda: aug.augment(image, mask, torch.ones_like(region), params=params))
+    assert (found.status == 0).any()
+    assert_near(found.image, expected.image)
+
+
+@pytest.mark.parametrize("shape", [(1, 9, 14), (5, 6, 7)])
+@pytest.mark.parametrize("margin", [0, 1, 3, 20])
+def test_spans(shape, margin):
+    weight = (torch.rand(8, *shape, generator=torch.Generator().manual_seed(margin)) > 0.93).float()
+    weight[0] = 0
+    for one in weight:
+        near = torch.nn.functional.max_pool3d(one[None], 2 * margin + 1, 1, margin)[0] > 0
+        first, last = near.int().argmax(2), shape[2] - near.flip(2).int().argmax(2)
+        expected = torch.stack([first, last], -1) * near.any(2)[..., None]
+        assert torch.equal(torch.from_numpy(jit_spans.spans_of(one.numpy(), margin)), expected)
 
 
 def test_an_axis_shorter_than_the_blur():
