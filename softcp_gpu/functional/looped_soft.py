@@ -23,17 +23,8 @@ def softens(mask: Tensor, alpha: float | Tensor, steps: tuple[int, int]) -> bool
     return max(steps) <= MOST_STEPS and dtype == torch.float32 and looped.runs_on(mask, *drawn)
 
 
-def soft_masks(
-    mask: Tensor,
-    alpha: float | Tensor,
-    k_erode: int | Tensor,
-    k_dilate: int | Tensor,
-    footprint: str,
-    profile: str,
-    on_small: str,
-) -> Tensor:
+def soft_masks(mask: Tensor, softness: Softness) -> Tensor:
     """`soft_mask.soft_mask` of checked masks (B, 1, *spatial), where `softens` says so."""
-    softness = softness_of(len(mask), alpha, k_erode, k_dilate, footprint, profile, on_small)
     hard = mask if mask.dtype == torch.uint8 else mask.bool()
     return soft_loops.soften_masks(hard.contiguous(), softness)
 

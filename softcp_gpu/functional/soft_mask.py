@@ -83,7 +83,8 @@ def soft_mask(
     most = (_maximum(k_erode), _maximum(k_dilate))
     in_pixels = spacing is None and isinstance(footprint, str)
     if in_pixels and looped_soft.softens(mask, alpha, most):
-        return looped_soft.soft_masks(mask, alpha, k_erode, k_dilate, str(footprint), profile, on_small)
+        softness = looped_soft.softness_of(batch, alpha, k_erode, k_dilate, str(footprint), profile, on_small)
+        return looped_soft.soft_masks(mask, softness)
     if in_pixels and fused.softens_at_once(mask, alpha, most):
         return soft_operators.soft_mask(mask, alpha, k_erode, k_dilate, *most, str(footprint), profile, on_small)
     alpha = _per_sample(alpha, batch, mask)
