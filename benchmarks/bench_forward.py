@@ -6,12 +6,12 @@ import pytest
 from benchmarks import cases, peers
 from benchmarks.common import OURS, PLAIN
 from benchmarks.rivals import gate, names, tensors
-from benchmarks.rivals.registry import seeded
+from benchmarks.rivals.registry import OWN, seeded
 from benchmarks.timing import measure
 from softcp_gpu import SoftCP, loops
 
 
-@pytest.mark.parametrize("who", [OURS, PLAIN, names.REFERENCE, names.KORNIA])
+@pytest.mark.parametrize("who", [*OWN, names.REFERENCE, names.KORNIA])
 @pytest.mark.parametrize("name", cases.FORWARD)
 @pytest.mark.parametrize("case", cases.FORWARD_CASES, ids=str)
 def test_forward(benchmark, record_property, case, name, who):

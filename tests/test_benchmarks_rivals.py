@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from benchmarks import cases
-from benchmarks.common import OURS, PLAIN
+from benchmarks.common import OURS
 from benchmarks.rivals import gate, names, pool, registry, scipy_softcp, tensors
 from softcp_gpu import functional, phantoms
 
@@ -148,7 +148,7 @@ def test_near_is_as_many_pixels_along_each_axis(spatial):
 
 
 def test_what_each_rival_leaves_out_is_written_down():
-    assert set(registry.PLANE) | set(registry.VOLUME) == {OURS, PLAIN, registry.ONE_THREAD, *names.LEAVES_OUT}
+    assert set(registry.PLANE) | set(registry.VOLUME) == {*registry.OWN, registry.ONE_THREAD, *names.LEAVES_OUT}
     assert all(names.LEAVES_OUT.values())
     assert cases.too_slow_for_the_reference(cases.Case(256, "large", 16))
     assert not cases.too_slow_for_the_reference(cases.Case(256, "small", 64))

@@ -36,9 +36,10 @@ def clamped(image: Tensor, mask: Tensor, region: Tensor) -> Data:
     return Data(image.clamp(0, 1), mask, region)
 
 
+OWN = (OURS, PLAIN) if loops.there() else (OURS,)  # without Numba both are one
 ONE_THREAD = f"{OURS}, one thread"
-PLANE = (OURS, PLAIN, ONE_THREAD, *(name for name in names.LEAVES_OUT if name != names.KORNIA_3D))
-VOLUME = (OURS, PLAIN, ONE_THREAD, names.SCIPY, names.SCIPY_POOL, names.KORNIA_3D)
+PLANE = (*OWN, ONE_THREAD, *(name for name in names.LEAVES_OUT if name != names.KORNIA_3D))
+VOLUME = (*OWN, ONE_THREAD, names.SCIPY, names.SCIPY_POOL, names.KORNIA_3D)
 
 
 @contextmanager
