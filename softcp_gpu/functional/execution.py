@@ -80,7 +80,9 @@ def keep_what_is_freed() -> None:
 
 
 def zeros(shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Zeros; on a CPU the system gives them, and those that nobody looks at cost nothing."""
+    """Zeros; on a CPU the system gives many of them, and those that nobody looks at cost nothing."""
+    if device.type == "cpu" and math.prod(shape) * dtype.itemsize <= _KEPT:
+        return empty(shape, dtype, device).zero_()  # memory that was used before, cleared by all cores
     return _from_numpy(np.zeros, torch.zeros, shape, dtype, device)
 
 
